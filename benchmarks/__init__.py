@@ -1,0 +1,1 @@
+"""Measurements of napari-cellseg: ``python -m benchmarks`` and ``python -m benchmarks.curves``."""

@@ -1,0 +1,100 @@
+"""``python -m benchmarks``: what every step costs, beside Cellpose on the same field."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+import napari_cellseg as nc
+from benchmarks.dynamics import run_dynamics
+from benchmarks.pipeline import run_pipeline
+from benchmarks.report import machine, show_dynamics, show_pipeline, write_json
+from benchmarks.tissue import RADIUS, photograph, tissue
+
+FULL = (128, 512, 512)
+CROP = (64, 256, 256)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="repeat quick steps (median)")
+    parser.add_argument(
+        "--full", action="store_true", help="run Cellpose on 128×512×512 too (ten minutes a run)"
+    )
+    parser.add_argument("--quick", action="store_true", help="leave the 128×512×512 stack out")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, default=Path("benchmark-results/bench.json"))
+    return parser.parse_args(arguments)
+
+
+def bundled(runs: int, device: str) -> dict[str, Any]:
+    """The stack that comes with the package, with its diameter estimated."""
+    from napari_cellseg.sample import sample_path
+
+    sample = sample_path()
+    truth = tifffile.imread(sample.truth)
+    report = run_pipeline("bundled mouse embryo", sample.image, truth, None, runs, device)
+    print(show_pipeline(report), "\n", flush=True)
+    return report.as_json()
+
+
+def synthetic(runs: int, device: str, peer_runs: int) -> dict[str, Any]:
+    """The large synthetic stack: once from a file, and its exact field."""
+    truth = tissue(FULL)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tissue.tif"
+        tifffile.imwrite(
+            file, photograph(truth), imagej=True, resolution=(1, 1),
+            metadata={"axes": "ZYX", "spacing": 1.0, "unit": "um"},
+        )  # fmt: skip
+        pipeline = run_pipeline("synthetic tissue", file, truth, 2 * RADIUS, 1, device)
+    print(show_pipeline(pipeline), "\n", flush=True)
+    dynamics = run_dynamics(truth, runs, peer_runs)
+    print(show_dynamics(dynamics), "\n", flush=True)
+    return {"pipeline": pipeline.as_json(), "dynamics": dynamics.as_json()}
+
+
+def cropped(runs: int) -> dict[str, Any]:
+    """A field on which Cellpose takes about a minute."""
+    report = run_dynamics(tissue(CROP), runs, runs)
+    print(show_dynamics(report), "\n", flush=True)
+    return report.as_json()
+
+
+def gui_stall() -> dict[str, Any] | None:
+    """How long the window stood still while it segmented, where there is a display."""
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        print("no display: the stall of the window was not measured", flush=True)
+        return None
+    from benchmarks import gui_stall as probe
+
+    result = probe.measure_stall()
+    print(probe.describe(result), "\n", flush=True)
+    return dict(result)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run everything that was asked for, and print and store the figures."""
+    options = parse(arguments)
+    found: dict[str, Any] = {"machine": machine()}
+    print(
+        f"napari-cellseg {nc.__version__} on {found['machine']['processor']}, "
+        f"{found['machine']['cores']} cores, load {found['machine']['load']:.1f}\n",
+        flush=True,
+    )
+    found["bundled"] = bundled(options.runs, options.device)
+    found["crop"] = cropped(options.runs)
+    if not options.quick:
+        found["synthetic"] = synthetic(options.runs, options.device, 1 if options.full else 0)
+    found["gui stall"] = gui_stall()
+    write_json(options.json, found)
+    print(f"written to {options.json}")
+
+
+if __name__ == "__main__":
+    main()

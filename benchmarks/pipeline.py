@@ -1,0 +1,73 @@
+"""From a file on the disk to labels, stage by stage."""
+
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import napari_cellseg as nc
+from benchmarks.meter import Cost, measure
+from benchmarks.synthetic import recovered
+
+#: What the engine calls its stages, in the order of the work.
+STAGES = ("load model", "load image", "estimate diameter", "predict", "fuse", "integrate", "label")
+
+
+@dataclass(frozen=True)
+class PipelineReport:
+    """What one stack cost, and what was found.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    stages : dict of str to float
+        Median wall seconds per stage.
+    whole : Cost
+        Of everything from opening the file to the labels.
+    found, true : int
+        Instances.
+    ap : float
+        AP at 0.5 against the truth.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    stages: dict[str, float]
+    whole: Cost
+    found: int
+    true: int
+    ap: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def run_pipeline(
+    name: str, file: Path, truth: np.ndarray, diameter: float | None, runs: int, device: str
+) -> PipelineReport:
+    """Read and segment a file `runs` times."""
+    timings: list[dict[str, float]] = []
+
+    def once() -> nc.Segmentation:
+        result = nc.segment(nc.read_volume(file), diameter=diameter, device=device)
+        timings.append(result.timings)
+        return result
+
+    result, whole = measure(once, runs)
+    stages = {
+        stage: statistics.median(row.get(stage, 0.0) for row in timings)
+        for stage in (*STAGES, *sorted(set().union(*timings) - set(STAGES)))
+    }
+    return PipelineReport(
+        name=name,
+        shape=result.labels.shape,
+        stages=stages,
+        whole=whole,
+        found=len(result.table),
+        true=np.unique(truth[truth > 0]).size,
+        ap=recovered(truth, result.labels, 0.5)[1],
+    )

@@ -1,0 +1,66 @@
+"""Interactive and automatic cell segmentation in 2D, 3D and 3D+t.
+
+Every public name is resolved on first use, so importing the package stays fast and loads neither
+torch, Qt nor napari.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from napari_cellseg.errors import Cancelled, CellsegError, InputError, ModelError, StorageError
+
+if TYPE_CHECKING:
+    from napari_cellseg.evaluation import evaluate
+    from napari_cellseg.flows import FlowField, Segmentation, instances, segment
+    from napari_cellseg.networks import load_network
+    from napari_cellseg.session import Session
+    from napari_cellseg.volume import Volume, read_volume, write_labels
+
+try:
+    __version__ = version("napari-cellseg")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+_HOME = {
+    "FlowField": "flows",
+    "Segmentation": "flows",
+    "Session": "session",
+    "Volume": "volume",
+    "evaluate": "evaluation",
+    "instances": "flows",
+    "load_network": "networks",
+    "read_volume": "volume",
+    "segment": "flows",
+    "write_labels": "volume",
+}
+
+__all__ = [
+    "Cancelled",
+    "CellsegError",
+    "FlowField",
+    "InputError",
+    "ModelError",
+    "Segmentation",
+    "Session",
+    "StorageError",
+    "Volume",
+    "evaluate",
+    "instances",
+    "load_network",
+    "read_volume",
+    "segment",
+    "write_labels",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,191 @@
+"""Commands and their options; what they do is imported when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+app = App(
+    name="napari-cellseg",
+    help="Find cells in 2D, 3D and 3D+t images; the same engine as the napari plugin.",
+    help_epilogue="Exit status: 0 done, 2 bad input, 130 stopped by Ctrl-C. "
+    "--debug prints a traceback.",
+    version=lambda: _version(),
+    help_format="markdown",
+    # Ctrl-C is for `main`, which stops the work in an orderly way first.
+    suppress_keyboard_interrupt=False,
+)
+models = App(name="models", help="Which networks there are, and whether their files are sound.")
+app.command(models)
+
+
+def _version() -> str:
+    from napari_cellseg import __version__
+
+    return __version__
+
+
+@app.command
+def segment(
+    *inputs: Annotated[Path, Parameter(name="IN", required=True)],
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    model: str = "builtin",
+    checkpoint: Path | None = None,
+    spacing: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None,
+    axes: str | None = None,
+    channel: int = 0,
+    diameter: float | None = None,
+    probability: float = 0.5,
+    min_size: int | None = None,
+    flow_error: float | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+) -> int:
+    """Segment images: files, OME-Zarr stores or folders of them.
+
+    One image can go to a file (.tif or .ome.zarr). Otherwise the output is a folder, with labels
+    as IMAGE_cells.tif and one table.csv for all; the model is loaded once, images that are
+    done are skipped, and those that fail are listed at the end.
+
+    Parameters
+    ----------
+    inputs
+        Images, or folders of images.
+    output
+        File or folder to write to.
+    model
+        Name of a network; "napari-cellseg models" lists them.
+    checkpoint
+        Weights of your own for the network.
+    spacing
+        Size of a voxel in µm, along z, y and x; by default what the file says.
+    axes
+        Axes of the file, for example tzyx; by default what the file says.
+    channel
+        Channel to segment, counted from 0.
+    diameter
+        Of a typical cell, in µm where the spacing is known, else in voxels; by default
+        estimated.
+    probability
+        Cell probability from which a voxel belongs to a cell.
+    min_size
+        Drop cells of fewer voxels; by default (0.2 × diameter)³, in 2D squared.
+    flow_error
+        Drop cells whose flow differs more than this from that of their mask.
+    device
+        auto, cuda, mps or cpu.
+    workers
+        Number of processor threads; all by default.
+    overwrite
+        Write again what is there already.
+    quiet
+        No progress bar and no notes.
+    """
+    from napari_cellseg.cli.batch import Batch
+
+    batch = Batch(
+        parameters={
+            "model": model,
+            "checkpoint": checkpoint,
+            "channel": channel,
+            "diameter": diameter,
+            "probability": probability,
+            "min_size": min_size,
+            "flow_error": flow_error,
+            "device": device,
+        },
+        spacing=spacing,
+        axes=axes,
+        overwrite=overwrite,
+        quiet=quiet,
+        workers=workers,
+    )
+    return batch.run(inputs, output)
+
+
+@app.command
+def evaluate(
+    predicted: Path,
+    truth: Path,
+    *,
+    thresholds: Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative="")] = (
+        0.5,
+        0.75,
+        0.9,
+    ),
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Compare labels with true ones.
+
+    Parameters
+    ----------
+    predicted
+        Label file: TIFF, OME-Zarr, zarr array or .npy.
+    truth
+        Likewise.
+    thresholds
+        Overlaps (intersection over union) from which two cells count as the same.
+    json
+        Print JSON.
+    """
+    from napari_cellseg.cli.scores import compare
+
+    print(compare(predicted, truth, thresholds, as_json=json))
+
+
+@models.default
+@models.command(name="list")
+def list_models() -> None:
+    """List the networks: name, what for, licence, checksum."""
+    from napari_cellseg.cli.models import listing
+
+    print(listing())
+
+
+@models.command
+def download(name: str = "builtin") -> None:
+    """Fetch the files of a network.
+
+    Parameters
+    ----------
+    name
+        Of the network.
+    """
+    from napari_cellseg.cli.models import fetch
+
+    print(fetch(name))
+
+
+@models.command
+def verify() -> None:
+    """Check the SHA-256 of the networks' files."""
+    from napari_cellseg.cli.models import check
+
+    print(check())
+
+
+@app.command
+def demo(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("napari-cellseg-demo"),
+    device: str = "auto",
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+) -> None:
+    """Segment the 3D stack that comes with the package, and compare with the truth.
+
+    Parameters
+    ----------
+    output
+        Folder for the labels (OME-Zarr and TIFF) and the table.
+    device
+        auto, cuda, mps or cpu.
+    quiet
+        No progress bar.
+    """
+    from napari_cellseg.cli.demo import run_demo
+
+    print(run_demo(output, device=device, quiet=quiet))

@@ -1,0 +1,123 @@
+"""Segment one image or many with one load of the model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_cellseg.cli.plan import Plan, Task, make_plan
+from napari_cellseg.cli.progress import notes, progress_bar
+from napari_cellseg.cli.table import CellTable
+from napari_cellseg.errors import Cancelled, CellsegError, InputError
+from napari_cellseg.session import Parameters, Session
+from napari_cellseg.worker import worker
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What to do with every image.
+
+    Attributes
+    ----------
+    parameters : dict
+        For `Parameters.update`, after each image is opened.
+    spacing, axes
+        See `napari_cellseg.read_volume`.
+    overwrite : bool
+        Write again what is there already.
+    quiet : bool
+        Neither progress bar nor notices.
+    workers : int or None
+        CPU threads; None: all.
+    """
+
+    parameters: dict[str, Any]
+    spacing: tuple[float, float, float] | None = None
+    axes: str | None = None
+    overwrite: bool = False
+    quiet: bool = False
+    workers: int | None = None
+
+    def run(self, inputs: Sequence[Path], output: Path) -> int:
+        """Segment all images.
+
+        Returns
+        -------
+        int
+            0, or 2 if any image failed.
+
+        Raises
+        ------
+        CellsegError
+            Nothing could be started, or the only image failed.
+        """
+        Parameters().update(self.parameters)  # impossible values are told before any work
+        if self.spacing is not None:
+            Parameters().spacing = self.spacing
+        self._use_threads()
+        plan = make_plan(inputs, output)
+        if plan.single and plan.tasks[0].done and not self.overwrite:
+            raise InputError(
+                f"{output} is there already: add --overwrite to replace it, or choose another name."
+            )
+        session = Session()
+        try:
+            return self._all(session, plan)
+        finally:
+            session.close()
+
+    def _use_threads(self) -> None:
+        if self.workers is None:
+            return
+        if self.workers < 1:
+            raise InputError(f"--workers must be 1 or more, not {self.workers}.")
+        worker().threads = self.workers
+        os.environ["NAPARI_CELLSEG_THREADS"] = str(self.workers)
+
+    def _all(self, session: Session, plan: Plan) -> int:
+        done = {task.name for task in plan.tasks if task.done and not self.overwrite}
+        table = CellTable(plan.table, keep=done)
+        failures: list[tuple[Task, CellsegError]] = []
+        for task in plan.tasks:
+            if task.name in done:
+                continue
+            try:
+                cells = self._one(session, task, table)
+            except Cancelled:
+                raise
+            except CellsegError as error:
+                failures.append((task, error))
+                if len(plan.tasks) > 1:
+                    print(f"{task.name}: failed", file=sys.stderr)
+            else:
+                print(f"{task.name}: {cells} → {task.target}", flush=True)
+        if len(plan.tasks) == 1 and failures:
+            raise failures[0][1]
+        if len(plan.tasks) > 1:
+            segmented = len(plan.tasks) - len(done) - len(failures)
+            print(f"{segmented} segmented, {len(done)} done before, {len(failures)} failed")
+        for failed, reason in failures:
+            print(f"{failed.source}: {reason}", file=sys.stderr)
+        return 2 if failures else 0
+
+    def _one(self, session: Session, task: Task, table: CellTable) -> str:
+        """Open, segment and save one image; return how many cells it has, in words."""
+        with notes(session, task.name, self.quiet), progress_bar(session, task.name, self.quiet):
+            session.open(task.source, spacing=self.spacing, axes=self.axes).wait()
+            session.parameters.update(self.parameters)
+            session.segment().wait()
+            result = session.result
+            if result is None:
+                raise InputError(f"{task.source} gave no labels.")
+            cells = session.status.text
+            table.put(task.name, result.table)
+            try:
+                session.save(task.target, overwrite=self.overwrite).wait()
+            except BaseException:
+                table.drop(task.name)
+                raise
+        return cells

@@ -1,0 +1,213 @@
+"""The fused flow field: what the networks said about a volume, before anything is decided."""
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_cellseg.errors import InputError
+from napari_cellseg.flows.label_flows import check_spacing
+
+if TYPE_CHECKING:
+    from napari_cellseg.flows.integrate import Integration
+    from napari_cellseg.flows.progress import Progress
+
+_CHECK_BYTES = 64 << 20
+
+
+class FlowField:
+    """Flow towards cell centres and cell probability, for a plane or volume, with or without time.
+
+    Parameters
+    ----------
+    flow : array of float16 or float32, shape ([t,] D, [z,] y, x)
+        Components ``(dz, dy, dx)``, or ``(dy, dx)`` for planes: a direction in physical
+        (isotropic) space towards the cell's centre, length at most 1; a shorter one means doubt.
+        float64 is stored as float32, float16 and float32 are kept without a copy.
+    logits : array of float16 or float32, shape ([t,] [z,] y, x)
+        Cell probability as a logit.
+    spacing : sequence of float
+        Spacing ``(z, y, x)`` in µm; ``(y, x)`` is accepted for planes.
+
+    Attributes
+    ----------
+    flow, logits : numpy.ndarray
+        The arrays as given.
+    spacing : tuple of float
+        ``(z, y, x)`` in µm.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit each other, a type is not floating point, a value is not finite, or
+        the spacing is not usable.
+    """
+
+    def __init__(self, flow: ArrayLike, logits: ArrayLike, spacing: Sequence[float]) -> None:
+        self.flow = _floating(flow, "flow")
+        self.logits = _floating(logits, "logits")
+        self.has_time = _has_time(self.flow.shape, self.logits.shape)
+        self.ndim = self.logits.ndim - self.has_time
+        if self.logits.size == 0:
+            raise InputError(f"The logits have an empty axis (shape {self.logits.shape}).")
+        steps = check_spacing(spacing)
+        if self.ndim == 3 and len(spacing) != 3:
+            raise InputError(f"The spacing {spacing!r} must be three numbers (z, y, x) for a volume.")
+        self.spacing: tuple[float, float, float] = (float(steps[0]), float(steps[1]), float(steps[2]))
+        _require_finite(self.flow, "flow")
+        _require_finite(self.logits, "logits")
+        self._integrations: dict[int, Integration] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        axes = ("t" if self.has_time else "") + "zyx"[3 - self.ndim :]
+        return f"FlowField({axes} {self.shape}, {self.flow.dtype}, spacing={self.spacing} µm)"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape ``([t,] [z,] y, x)``."""
+        return self.logits.shape
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        """Shape ``([z,] y, x)`` of one frame."""
+        return self.logits.shape[self.has_time :]
+
+    @property
+    def n_times(self) -> int:
+        """Number of frames; 1 without a time axis."""
+        return self.logits.shape[0] if self.has_time else 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of flow and logits."""
+        return self.flow.nbytes + self.logits.nbytes
+
+    def frame(self, t: int = 0) -> "FlowField":
+        """Frame `t` as a field without time; it shares the arrays and what was prepared.
+
+        Raises
+        ------
+        InputError
+            If there is no frame `t`.
+        """
+        self._check_time(t)
+        if not self.has_time:
+            return self
+        part = object.__new__(FlowField)
+        part.flow, part.logits = self.flow[t], self.logits[t]
+        part.has_time, part.ndim, part.spacing = False, self.ndim, self.spacing
+        part._lock = threading.Lock()
+        with self._lock:
+            part._integrations = {0: self._integrations[t]} if t in self._integrations else {}
+        return part
+
+    def prepare(
+        self,
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
+        progress: "Progress | None" = None,
+    ) -> "FlowField":
+        """Integrate every frame once and keep the trajectories, so that re-labelling is fast.
+
+        Parameters
+        ----------
+        threads : int, optional
+            Number of threads; by default one per core. Results do not depend on it.
+        device : str
+            ``"cpu"``, or a torch device (``"cuda"``, ``"mps"``).
+        progress : Progress, optional
+            Told of every frame; stops the work when cancelled.
+
+        Returns
+        -------
+        FlowField
+            This field.
+        """
+        for t in range(self.n_times):
+            if progress is not None:
+                progress(t / self.n_times, "following the flow")
+            self.integration(t, threads=threads, device=device, progress=progress)
+        return self
+
+    def integration(
+        self,
+        t: int = 0,
+        *,
+        floor: float | None = None,
+        threads: int | None = None,
+        device: str = "cpu",
+        progress: "Progress | None" = None,
+    ) -> "Integration":
+        """Trajectories of frame `t`, computed on first use and kept.
+
+        Parameters
+        ----------
+        t : int
+            Frame.
+        floor : float, optional
+            Logit that must be covered; what is kept is integrated again where it covers less.
+        threads : int, optional
+            Number of threads; by default one per core.
+        device : str
+            ``"cpu"``, or a torch device.
+        progress : Progress, optional
+            Stops the work when cancelled.
+        """
+        from napari_cellseg.flows.integrate import LOOSEST, integrate
+
+        self._check_time(t)
+        needed = LOOSEST if floor is None else min(LOOSEST, floor)
+        with self._lock:  # two callers wait for one computation instead of doing it twice
+            kept = self._integrations.get(t)
+            if kept is None or kept.floor > needed:
+                index = (t,) if self.has_time else ()
+                kept = integrate(
+                    self.flow[index],
+                    self.logits[index],
+                    self.spacing,
+                    floor=needed,
+                    threads=threads,
+                    device=device,
+                    progress=progress,
+                )
+                self._integrations[t] = kept
+        return kept
+
+    def _check_time(self, t: int) -> None:
+        if not 0 <= t < self.n_times:
+            raise InputError(f"There is no frame {t}: the field has {self.n_times}.")
+
+
+def _floating(values: ArrayLike, name: str) -> NDArray[np.floating]:
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        raise InputError(f"The {name} are of type {array.dtype}, but float16 or float32 is needed.")
+    if array.dtype.itemsize > 4 or not array.dtype.isnative:
+        wanted = np.float32 if array.dtype.itemsize >= 4 else np.float16
+        array = array.astype(wanted)
+    return array
+
+
+def _has_time(flow: tuple[int, ...], logits: tuple[int, ...]) -> bool:
+    """Whether there is a time axis, from the position of the axis of components."""
+    if len(logits) in (2, 3) and flow == (len(logits), *logits):
+        return False
+    if len(logits) in (3, 4) and flow == (logits[0], len(logits) - 1, *logits[1:]):
+        return True
+    raise InputError(
+        f"A flow of shape {flow} does not fit logits of shape {logits}: it must be "
+        "([t,] D, [z,] y, x) for logits ([t,] [z,] y, x), with D = 3, or 2 for planes."
+    )
+
+
+def _require_finite(array: NDArray[np.floating], name: str) -> None:
+    """Check in pieces, so that no boolean copy of a large array is made."""
+    flat = array.reshape(array.shape[0], -1) if array.flags.c_contiguous else array
+    step = max(1, _CHECK_BYTES // max(1, array.nbytes // array.shape[0]))
+    for start in range(0, array.shape[0], step):
+        if not np.isfinite(flat[start : start + step]).all():
+            raise InputError(f"The {name} hold NaN or infinite values; replace them first.")

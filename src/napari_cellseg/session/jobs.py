@@ -1,0 +1,119 @@
+"""How a session uses the worker: submit a verb, listen under the lock, cancel, close."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from napari_cellseg.errors import InputError
+from napari_cellseg.session.state import SessionState
+from napari_cellseg.worker import Deliver, InferenceWorker, Job, JobState, Priority, worker
+from napari_cellseg.worker.inference import LaneName, deliver_here
+
+Value = TypeVar("Value")
+
+_numbers = itertools.count(1)
+
+
+class SessionJobs(SessionState):
+    """State with jobs: one at most of each verb is under way."""
+
+    def __init__(self, deliver: Deliver | None, worker: InferenceWorker | None) -> None:
+        super().__init__()
+        self.deliver: Deliver = deliver if deliver is not None else deliver_here
+        self._own_worker = worker
+        self._used_worker: InferenceWorker | None = None
+        self._id = ("session", next(_numbers))
+
+    def cancel(self) -> None:
+        """Cancel everything of this session that waits or runs."""
+        with self._lock:
+            for job in list(self._jobs.values()):
+                job.cancel()
+
+    def close(self) -> None:
+        """Cancel everything and fall silent; idempotent."""
+        with self._lock:
+            if self.is_closed:
+                return
+            self.is_closed = True
+            self._jobs.clear()
+            self.closed.emit()
+            self.volume = None
+            self._forget()
+        if self._used_worker is not None:
+            self._used_worker.cancel_owner(self._id)
+
+    def _forget(self) -> None:
+        """Let go of everything that belongs to the present image."""
+        self.labels = self._baseline = self._previous = self.proposal = None
+        self._applied = self._source = None
+        self._told_edited = False
+        self._edits += 1
+
+    @staticmethod
+    def _given(value: Value | None) -> Value:
+        """Return what `_need` has found present."""
+        if value is None:
+            raise InputError("This is no longer there: it was applied or discarded meanwhile.")
+        return value
+
+    def _need(self, verb: str) -> None:
+        available = self.can(verb)
+        if self.is_closed or not available:
+            raise InputError(available.reason or "This session was closed.")
+
+    def _submit(
+        self,
+        verb: str,
+        operation: str,
+        arguments: dict[str, Any],
+        land: Callable[[Any], None],
+        *,
+        lane: LaneName = "batch",
+        priority: Priority = Priority.BATCH,
+        replace_running: bool = False,
+    ) -> Job:
+        def locked(change: Callable[..., None]) -> Callable[..., None]:
+            def run(*values: Any) -> None:
+                with self._lock:
+                    if not self.is_closed:
+                        change(*values)
+                        self._refresh()
+
+            return run
+
+        def progress(fraction: float, message: str) -> None:
+            self._progress[verb] = (fraction, message)
+
+        def end(job: Job) -> None:
+            if self._jobs.get(verb) is job:
+                del self._jobs[verb]
+                self._progress.pop(verb, None)
+                if job.state is JobState.CANCELLED:
+                    self._idle_text = "cancelled"
+
+        with self._lock:
+            self.last_error = None
+            self._progress.pop(verb, None)
+            self._used_worker = self._own_worker if self._own_worker is not None else worker()
+            job = self._used_worker.submit(
+                operation,
+                arguments,
+                lane=lane,
+                priority=priority,
+                key=(self._id, verb),
+                owner=self._id,
+                replace_running=replace_running,
+                deliver=lambda call: self.deliver(call),
+                on_progress=locked(progress),
+                on_notice=locked(self._notice),
+                on_result=locked(land),
+                on_error=locked(self._fail),
+                on_end=locked(end),
+            )
+            self._jobs.pop(verb, None)
+            self._jobs[verb] = job  # the newest verb is the one that the status shows
+            self._refresh()
+        return job

@@ -1,0 +1,105 @@
+"""Operations that only a session needs; importing this module registers them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from napari_cellseg.errors import InputError
+from napari_cellseg.session.merge import SENTINEL, Merged, has_edits, merge_labels
+from napari_cellseg.session.records import Region
+from napari_cellseg.worker import JobContext, operation
+from napari_cellseg.worker import engine as engine
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_cellseg.flows import Segmentation
+    from napari_cellseg.volume import Volume
+
+    Labels = NDArray[np.uint32]
+
+
+class Landed(NamedTuple):
+    """A finished segmentation, ready to be shown.
+
+    `merged` holds fresh labels to edit; None where a hand has changed the present ones, so that
+    this must be a proposal.
+    """
+
+    segmentation: Segmentation
+    merged: Merged | None
+
+
+def inside(labels: Labels, region: Region | None) -> Labels:
+    """Labels over the region, whether the engine returned the region or the whole volume."""
+    if region is None:
+        return labels
+    shape = tuple(part.stop - part.start for part in region)
+    return labels if labels.shape == shape else labels[region]
+
+
+@operation("segment to edit", uses_torch=True)
+def segment_to_edit(
+    context: JobContext,
+    *,
+    current: Labels | None,
+    baseline: Labels | None,
+    shape: tuple[int, ...],
+    volume: Volume,
+    region: Region | None,
+    **arguments: Any,
+) -> Landed:
+    """Segment, and copy the labels for editing here rather than in the GUI's thread."""
+    segmentation = engine.segment(context, volume=volume, region=region, **arguments)
+    if current is not None and has_edits(current, baseline):
+        return Landed(segmentation, None)
+    merged = merge_labels(None, None, inside(segmentation.labels, region), region, shape)
+    return Landed(segmentation, merged)
+
+
+@operation("apply")
+def apply(
+    context: JobContext,
+    *,
+    current: Labels | None,
+    baseline: Labels | None,
+    proposed: Labels,
+    region: Region | None,
+    shape: tuple[int, ...],
+) -> Merged:
+    """Merge proposed labels into the present ones; see `napari_cellseg.session.merge`."""
+    context.check()
+    return merge_labels(current, baseline, proposed, region, shape)
+
+
+@operation("read labels to adopt")
+def read_labels_to_adopt(
+    context: JobContext, *, path: Path, shape: tuple[int, ...], axes: str
+) -> Labels:
+    """Read a label file and check that it fits the image."""
+    labels, _ = engine.read_labels(context, path=path)
+    return as_labels(labels, shape, axes, str(path))
+
+
+def as_labels(labels: Any, shape: tuple[int, ...], axes: str, what: str) -> Labels:
+    """Check labels from anywhere; a native uint32 array is returned itself, not a copy.
+
+    Raises
+    ------
+    InputError
+        Not whole numbers, out of range, or not of the image's shape.
+    """
+    array = np.asarray(labels)
+    if array.dtype.kind not in "uib":
+        raise InputError(f"{what} holds {array.dtype} and labels must be whole numbers.")
+    if array.shape != shape:
+        raise InputError(
+            f"{what} has shape {array.shape} and the image has {shape} ({', '.join(axes)})."
+        )
+    if array.size and (int(array.min()) < 0 or int(array.max()) >= int(SENTINEL)):
+        raise InputError(f"{what} has ids outside 0 to {int(SENTINEL) - 1}; renumber it.")
+    writable = array.dtype == np.uint32 and array.dtype.isnative and array.flags.writeable
+    return array if writable else array.astype(np.uint32)

@@ -1,0 +1,399 @@
+"""The verbs of a session: each submits to the worker and returns at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_cellseg.errors import InputError
+from napari_cellseg.session import recipe as recipes
+from napari_cellseg.session.jobs import SessionJobs
+from napari_cellseg.session.merge import Merged
+from napari_cellseg.session.operations import Landed, as_labels, inside
+from napari_cellseg.session.records import Proposal, Region, Run
+from napari_cellseg.worker import Deliver, InferenceWorker, Job, Priority
+
+if TYPE_CHECKING:
+    from napari_cellseg.flows import Segmentation
+    from napari_cellseg.session.state import Labels
+    from napari_cellseg.volume import Volume
+
+
+class Session(SessionJobs):
+    """The state of one viewer (or of one headless run) and what can be done with it.
+
+    Parameters
+    ----------
+    deliver : callable, optional
+        How results reach the thread that may use them. The default runs them in the worker's
+        thread; a GUI passes one that queues to its own.
+    worker : InferenceWorker, optional
+        The process-wide one by default.
+    """
+
+    def __init__(
+        self, deliver: Deliver | None = None, worker: InferenceWorker | None = None
+    ) -> None:
+        super().__init__(deliver, worker)
+        self.parameters.events.spacing.connect(self._on_spacing)
+        self._refresh()
+
+    def open(
+        self,
+        path: str | Path,
+        spacing: Sequence[float] | None = None,
+        axes: str | None = None,
+    ) -> Job:
+        """Read an image file or store; `use_volume` follows.
+
+        Parameters
+        ----------
+        path : path
+        spacing : sequence of float, optional
+            (z, y, x) in µm, where the file does not state it or is wrong.
+        axes : str, optional
+            Likewise, for example "zyx".
+        """
+        return self._submit(
+            "open",
+            "read",
+            {"path": Path(path), "spacing": spacing, "axes": axes},
+            self.use_volume,
+            lane="files",
+            priority=Priority.VIEW,
+        )
+
+    def use_volume(
+        self,
+        volume: Any,
+        axes: str | None = None,
+        spacing: Sequence[float] | None = None,
+    ) -> None:
+        """Take an image, a `Volume` or an array; labels and results of the former one go.
+
+        Raises
+        ------
+        InputError
+            It is no image that can be segmented; nothing changes then.
+        """
+        if not (hasattr(volume, "label_axes") and axes is None and spacing is None):
+            from napari_cellseg.volume import as_volume
+
+            volume = as_volume(volume, spacing=spacing, axes=axes)
+        with self._lock:
+            if self._used_worker is not None:
+                self._used_worker.advance(self._id)
+            unit = self.unit
+            self.volume = volume
+            self._forget()
+            self.notices, self.last_error = (), None
+            self._idle_text = f"{volume.name} is ready."
+            self.parameters.spacing = volume.spacing
+            self._spacing_stated = volume.spacing_known
+            if self.unit != unit:
+                self.parameters.diameter = None  # a length in the other unit
+            if self.parameters.channel >= volume.n_channels:
+                self.parameters.channel = 0
+            self.parameters.region = None
+            self.volume_changed.emit(volume)
+            self.proposal_changed.emit(None)
+            self.labels_changed.emit(None)
+            self.result_changed.emit(None)
+            self._set_saved(None, False)
+            for sentence in volume.notices:
+                self._notice(sentence)
+            self._refresh()
+
+    def try_region(self, region: Sequence[slice]) -> Job:
+        """Segment a region only, with the intensity limits of the whole image, as a proposal.
+
+        Parameters
+        ----------
+        region : sequence of slice
+            Over the label axes; one plane is ``slice(z, z + 1)``.
+        """
+        self._need("try")
+        where = self._checked(region)
+        arguments = {**self._run_arguments(), "region": where}
+
+        def land(segmentation: Segmentation) -> None:
+            self._source = Run(segmentation, where)
+            self._propose(self._source, "try")
+
+        return self._submit(
+            "try", "try", arguments, land, priority=Priority.VIEW, replace_running=True
+        )
+
+    def segment(self) -> Job:
+        """Segment the image, or the region that the parameters name.
+
+        Labels that a hand has changed, or that were adopted, are not replaced: the outcome is
+        a proposal then, which `apply` merges.
+        """
+        self._need("segment")
+        region = self.parameters.region
+        where = None if region is None else self._checked(region)
+        arguments = {
+            **self._run_arguments(),
+            "region": where,
+            "current": self.labels,
+            "baseline": self._baseline,
+            "shape": self.label_shape,
+        }
+
+        def land(landed: Landed) -> None:
+            self._source = Run(landed.segmentation, where)
+            if landed.merged is None or self.edited:
+                self._propose(self._source, "segment")
+                self._notice(
+                    "The labels were edited, so the new ones are a proposal; "
+                    "applying it keeps what you changed."
+                )
+                return
+            self._land(landed.merged, self._source)
+
+        return self._submit("segment", "segment to edit", arguments, land)
+
+    def relabel(self) -> Job:
+        """Label the kept field anew with the present thresholds, as a proposal; latest wins."""
+        self._need("relabel")
+        source = self._given(self._source)
+        arguments = {
+            "segmentation": source.segmentation,
+            "probability": self.parameters.probability,
+            "min_size": self.parameters.min_size,
+            "flow_error": self.parameters.flow_error,
+        }
+
+        def land(segmentation: Segmentation) -> None:
+            if self._source is source:  # else a newer run has taken its place
+                self._propose(Run(segmentation, source.region), "relabel")
+
+        return self._submit(
+            "relabel", "relabel", arguments, land, lane="decode", priority=Priority.CLICK
+        )
+
+    def apply(self) -> Job:
+        """Make the proposal the labels; instances changed by hand stay as they are."""
+        self._need("apply")
+        proposal = self._given(self.proposal)
+        edits = self._edits
+        arguments = {
+            "current": self.labels,
+            "baseline": self._baseline,
+            "proposed": proposal.labels,
+            "region": proposal.region,
+            "shape": self.label_shape,
+        }
+
+        def land(merged: Merged) -> None:
+            if self.proposal is not proposal:
+                return
+            if self._edits != edits:  # a stroke fell meanwhile: merge again, with it
+                self._jobs.pop("apply", None)
+                self.apply()
+                return
+            self._land(merged, Run(proposal.segmentation, proposal.region))
+            if merged.kept:
+                objects = "object" if merged.kept == 1 else "objects"
+                self._notice(f"Kept {merged.kept} {objects} that you changed.")
+
+        return self._submit(
+            "apply", "apply", arguments, land, lane="decode", priority=Priority.CLICK
+        )
+
+    def discard(self) -> None:
+        """Drop the proposal, and what would become one."""
+        with self._lock:
+            for verb in ("try", "relabel"):
+                if verb in self._jobs:
+                    self._jobs[verb].cancel()
+            self._set_proposal(None)
+            if self._applied is not None:
+                self._source = self._applied
+            self._refresh()
+
+    def undo(self) -> None:
+        """Bring back the labels from before the last `apply` or `segment`, once."""
+        self._need("undo")
+        with self._lock:
+            labels, baseline, told, applied, source = self._given(self._previous)
+            self._set_proposal(None)
+            self._set_labels(labels, baseline, applied)
+            self._previous, self._told_edited, self._source = None, told, source
+            self._set_saved(self.saved_path, True)
+            self._refresh()
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Job:
+        """Write the labels (``.tif`` or ``.ome.zarr``), whole or not at all."""
+        self._need("save")
+        edits = self._edits
+        arguments = {
+            "path": Path(path),
+            "labels": self.labels,
+            "like": self._spaced(),
+            "overwrite": overwrite,
+            "metadata": self.layer_metadata(),
+        }
+
+        def land(written: Path) -> None:
+            self._set_saved(written, self._edits != edits)
+            self._idle_text = f"saved {written.name}"
+
+        return self._submit("save", "write", arguments, land, lane="files")
+
+    def adopt(self, labels: Any) -> Job | None:
+        """Start from existing labels; every instance in them counts as the user's own.
+
+        Parameters
+        ----------
+        labels : array or path
+            An array is taken at once (a writable native uint32 one itself, not a copy) and None
+            is returned; a file is read in the background.
+
+        Raises
+        ------
+        InputError
+            An array that does not fit the image.
+        """
+        self._need("adopt")
+        if isinstance(labels, str | Path):
+            arguments = {"path": Path(labels), "shape": self.label_shape, "axes": self.label_axes}
+            return self._submit(
+                "adopt", "read labels to adopt", arguments, self._adopt, lane="files"
+            )
+        with self._lock:
+            self._adopt(as_labels(labels, self.label_shape, self.label_axes, "The label layer"))
+            self._refresh()
+        return None
+
+    def estimate_diameter(self) -> Job:
+        """Estimate the cells' diameter and set it as the parameter."""
+        self._need("estimate_diameter")
+        names = ("volume", "channel", "model", "checkpoint", "device")
+        arguments = {name: self._run_arguments()[name] for name in names}
+
+        def land(diameter: float) -> None:
+            self.parameters.diameter = round(diameter, 2)
+            self._idle_text = f"cells of about {diameter:.3g} {self.unit}"
+
+        return self._submit(
+            "estimate_diameter", "estimate_diameter", arguments, land, priority=Priority.VIEW
+        )
+
+    def note_edit(self, labels: Labels | None = None) -> None:
+        """Tell the session that a hand has changed the labels.
+
+        Parameters
+        ----------
+        labels : ndarray, optional
+            The array that is edited from now on, if it is another one.
+        """
+        with self._lock:
+            if labels is not None:
+                shape = self.label_shape
+                if labels.size == math.prod(shape):
+                    labels = labels.reshape(shape)  # a viewer may add axes of length one
+                self.labels = as_labels(labels, shape, self.label_axes, "The label layer")
+            if self.labels is None:
+                return
+            self._edits += 1
+            self._told_edited = True
+            self._set_saved(self.saved_path, True)
+            self._refresh()
+
+    def layer_metadata(self) -> dict[str, Any]:
+        """Describe where the labels come from, in JSON types, for a layer's metadata."""
+        shown = self.proposal.segmentation if self.proposal is not None else self.result
+        parameters = dict(shown.parameters) if shown is not None else {}
+        return {**self.recipe(), "result": parameters, "adopted": shown is None}
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the parameters as a JSON-able dict that reruns headless."""
+        from napari_cellseg import __version__
+
+        source = None if self.volume is None else self.volume.source
+        return recipes.to_recipe(self.parameters, source, __version__)
+
+    def use_recipe(self, recipe: dict[str, Any]) -> None:
+        """Take the parameters of a recipe, all or (InputError) none."""
+        with self._lock:
+            self.parameters.update(recipes.from_recipe(recipe))
+            self._refresh()
+
+    def save_recipe(self, path: str | Path) -> Path:
+        """Write the recipe as JSON."""
+        return recipes.write_recipe(path, self.recipe())
+
+    def load_recipe(self, path: str | Path) -> None:
+        """Take the parameters of a recipe file."""
+        self.use_recipe(recipes.read_recipe(path))
+
+    def _on_spacing(self, spacing: tuple[float, float, float] | None) -> None:
+        self._spacing_stated = spacing is not None
+        self._refresh()
+
+    def _spaced(self) -> Volume:
+        """Return the image with the spacing that the user has settled on."""
+        volume = self._given(self.volume)
+        if not self._spacing_stated:
+            return volume
+        if volume.spacing_known and volume.spacing == self.parameters.spacing:
+            return volume
+        return volume.with_spacing(self.parameters.spacing)
+
+    def _run_arguments(self) -> dict[str, Any]:
+        values = self.parameters.as_dict()
+        del values["spacing"], values["region"]
+        return {**values, "volume": self._spaced()}
+
+    def _checked(self, region: Sequence[slice]) -> Region:
+        """Return the region with plain bounds, cut to the image.
+
+        Raises
+        ------
+        InputError
+            It does not fit the label axes or is empty.
+        """
+        shape, axes = self.label_shape, self.label_axes
+        if len(region) != len(shape):
+            raise InputError(
+                f"The region has {len(region)} slices and the image {len(shape)} axes ({axes})."
+            )
+        bounds = [part.indices(length) for part, length in zip(region, shape, strict=True)]
+        for axis, (start, stop, step) in zip(axes, bounds, strict=True):
+            if stop <= start or step != 1:
+                raise InputError(f"The region is empty or uneven along {axis}: choose another.")
+        return tuple(slice(start, stop) for start, stop, _ in bounds)
+
+    def _propose(self, run: Run, kind: Literal["try", "relabel", "segment"]) -> None:
+        region, segmentation = run.region, run.segmentation
+        offset = tuple(part.start for part in region) if region else (0,) * len(self.label_shape)
+        labels = inside(segmentation.labels, region)
+        for sentence in segmentation.notices:
+            self._notice(sentence)
+        self._set_proposal(Proposal(labels, offset, region, kind, segmentation))
+        self._idle_text = f"proposal: {_counted(segmentation)}"
+
+    def _land(self, merged: Merged, run: Run) -> None:
+        """Make merged labels the working ones."""
+        for sentence in run.segmentation.notices:
+            self._notice(sentence)
+        self._set_proposal(None)
+        self._set_labels(merged.labels, merged.baseline, run)
+        self._set_saved(self.saved_path, True)
+        self._idle_text = _counted(run.segmentation)
+
+    def _adopt(self, labels: Labels) -> None:
+        self._set_proposal(None)
+        self._set_labels(labels, None, None)
+        self._source = None
+        self._set_saved(self.saved_path, False)
+        self._idle_text = "labels adopted"
+
+
+def _counted(segmentation: Segmentation) -> str:
+    count = len(segmentation.table)
+    return "1 cell" if count == 1 else f"{count} cells"

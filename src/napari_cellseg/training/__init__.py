@@ -1,0 +1,1 @@
+"""Training of the built-in network on labelled and rendered images."""

@@ -1,0 +1,51 @@
+"""The file dialogs: the only modal windows there are. Each returns a path, or None."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+_IMAGES = "Images (*.tif *.tiff *.ome.tif *.ome.tiff);;All files (*)"
+_LABELS = "Labels (*.tif *.tiff *.npy);;All files (*)"
+_SAVE = {
+    "OME-Zarr (*.ome.zarr *.zarr)": ".ome.zarr",
+    "OME-TIFF (*.ome.tif *.tif *.tiff)": ".ome.tif",
+}
+_SAVED_SUFFIXES = (".zarr", ".tif", ".tiff")
+
+
+def ask_image_file(parent: QWidget) -> Path | None:
+    """Ask for an image file to open."""
+    chosen, _ = QFileDialog.getOpenFileName(parent, "Open an image", "", _IMAGES)
+    return Path(chosen) if chosen else None
+
+
+def ask_image_folder(parent: QWidget) -> Path | None:
+    """Ask for an OME-Zarr or zarr folder to open."""
+    chosen = QFileDialog.getExistingDirectory(parent, "Open an OME-Zarr or zarr folder")
+    return Path(chosen) if chosen else None
+
+
+def ask_label_file(parent: QWidget) -> Path | None:
+    """Ask for a file of labels to start from."""
+    chosen, _ = QFileDialog.getOpenFileName(parent, "Start from a label file", "", _LABELS)
+    return Path(chosen) if chosen else None
+
+
+def ask_label_folder(parent: QWidget) -> Path | None:
+    """Ask for an OME-Zarr folder of labels to start from."""
+    chosen = QFileDialog.getExistingDirectory(parent, "Start from the labels of an OME-Zarr folder")
+    return Path(chosen) if chosen else None
+
+
+def ask_save_path(parent: QWidget, suggestion: Path) -> Path | None:
+    """Ask where to save labels; a name without a known suffix gets that of the chosen kind."""
+    chosen, kind = QFileDialog.getSaveFileName(
+        parent, "Save the cells", str(suggestion), ";;".join(_SAVE)
+    )
+    if not chosen:
+        return None
+    if chosen.lower().endswith(_SAVED_SUFFIXES):
+        return Path(chosen)
+    return Path(chosen + _SAVE.get(kind, ".ome.zarr"))

@@ -1,0 +1,43 @@
+"""The plugin's preferences, as napari keeps them (File › Preferences)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PLUGIN = "napari-cellseg"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the user chose in the preferences.
+
+    Attributes
+    ----------
+    device : str
+        "auto" (CUDA, then MPS, then CPU), "cuda", "mps" or "cpu".
+    cache_folder : Path or None
+        Where models, fields and embeddings are cached; None for the platform's own place.
+    cache_size : float
+        How much that folder may hold, in GB.
+    """
+
+    device: str = "auto"
+    cache_folder: Path | None = None
+    cache_size: float = 10.0
+
+
+def preferences() -> Preferences:
+    """Return the current preferences; the defaults where the manifest is not installed."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        settings = get_plugin_settings(PLUGIN)
+    except KeyError:  # the plugin is disabled, or runs from a tree that was never installed
+        return Preferences()
+    folder = settings.cache.folder.strip()
+    return Preferences(
+        device=settings.computing.device,
+        cache_folder=Path(folder).expanduser() if folder else None,
+        cache_size=float(settings.cache.size),
+    )

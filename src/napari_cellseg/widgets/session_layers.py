@@ -1,0 +1,238 @@
+"""The layers of one session in the viewer: its image, its cells, its proposal."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+
+from napari_cellseg.errors import CellsegError
+from napari_cellseg.widgets.labels_shim import history_size, replace_data
+from napari_cellseg.widgets.placement import aligned, layer_letters, placement
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels
+    from napari.viewer import ViewerModel
+
+    from napari_cellseg.session import Proposal, Session
+
+METADATA = "napari-cellseg"
+
+
+class SessionLayers:
+    """Shows a session's labels and proposal beside its image and reports hand edits back.
+
+    The cells layer holds the session's own array, so what the brush writes is in the session at
+    once; the proposal layer cannot be edited, so nothing painted can be lost in it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Kept weakly.
+    session : Session
+    """
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        self._viewer = weakref.ref(viewer)
+        self._session = session
+        self.image: Image | None = None
+        self.axes = ""
+        self.cells: Labels | None = None
+        self.proposal: Labels | None = None
+        self._cells_of: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._hid_cells = False
+        self._shown: np.ndarray | None = None
+        self._writing = False
+        self._history = (0, 0)
+
+    def use_image(self, image: Image | None, axes: str) -> Labels | None:
+        """Turn to another image; return the cells layer that it had before, if it is still open."""
+        self._let_go()
+        self.image, self.axes = image, axes
+        known = self._cells_of.get(image) if image is not None else None
+        layer = known() if known is not None else None
+        viewer = self._viewer()
+        still_open = viewer is not None and layer is not None and layer in viewer.layers
+        return layer if still_open else None
+
+    def show_labels(self, labels: np.ndarray | None) -> None:
+        """Show the session's labels in the cells layer; make the layer if there is none."""
+        if labels is None or self.image is None:
+            self._let_go_of_cells()
+            return
+        data = aligned(labels, self._session.label_axes, self.axes, self.image.data.shape)
+        if self.cells is None:
+            self._watch(self._add(data, f"{self.image.name} cells"))
+        elif self._shown is not labels and self.cells.data is not labels:
+            self._writing = True
+            try:
+                replace_data(self.cells, data)
+            finally:
+                self._writing = False
+            self._history = history_size(self.cells)
+        assert self.cells is not None
+        self._shown = labels
+        self.cells.metadata[METADATA] = self._session.layer_metadata()
+
+    def show_proposal(self, proposal: Proposal | None) -> None:
+        """Show a proposal in its own layer above the cells, or take that layer away."""
+        if proposal is None or self.image is None:
+            self._remove_proposal()
+            return
+        data = aligned(proposal.labels, self._session.label_axes, self.axes, self.image.data.shape)
+        place = placement(self.image, self.axes, self._session.label_axes, proposal.offset)
+        if self.proposal is None:
+            viewer = self._viewer()
+            active = viewer.layers.selection.active if viewer is not None else None
+            self.proposal = self._add(data, f"{self.image.name} proposal", proposal.offset)
+            self.proposal.editable = False
+            self._hide_cells()
+            if viewer is not None and active is not None:
+                viewer.layers.selection.active = active
+        else:
+            replace_data(self.proposal, data)
+            self.proposal.translate = place["translate"]
+        self.proposal.metadata[METADATA] = {**self._session.layer_metadata(), "role": "proposal"}
+
+    def adopt(self, layer: Labels | None) -> None:
+        """Let an existing Labels layer be the cells layer from now on."""
+        self._let_go_of_cells()
+        if layer is not None:
+            self._watch(layer)
+
+    def as_session_labels(self, layer: Labels) -> np.ndarray:
+        """Return a layer's labels with the session's axes; they share memory where they can."""
+        data = np.asarray(layer.data)
+        axes = self._session.label_axes
+        letters = layer_letters(self.axes, axes)
+        if data.ndim == len(letters) != len(axes):
+            return data[tuple(slice(None) if letter in axes else 0 for letter in letters)]
+        return data
+
+    def find_cells(self) -> None:
+        """Find the layers of a session that a dock worked on before this one."""
+        labels, viewer = self._session.labels, self._viewer()
+        if labels is None or viewer is None or self.cells is not None:
+            return
+        for layer in viewer.layers:
+            shown = getattr(layer, "data", None)
+            if isinstance(shown, np.ndarray) and np.may_share_memory(shown, labels):
+                self._watch(layer)
+                self._shown = labels
+                return
+        self.show_labels(labels)
+
+    def rescale(self) -> None:
+        """Give the image's scale and units to the cells and the proposal."""
+        if self.image is None:
+            return
+        axes, proposal = self._session.label_axes, self._session.proposal
+        for layer, offset in (
+            (self.cells, (0,) * len(axes)),
+            (self.proposal, proposal.offset if proposal is not None else (0,) * len(axes)),
+        ):
+            if layer is not None:
+                place = placement(self.image, self.axes, axes, offset)
+                layer.scale, layer.units = place["scale"], place["units"]
+                layer.translate = place["translate"]
+
+    def removed(self, layer: Any) -> str:
+        """Let go of a layer that the user removed; return its role ("image", "cells", ...)."""
+        if layer is self.image:
+            self._let_go()
+            self.image = None
+            return "image"
+        if layer is self.proposal:
+            self.proposal = None
+            self._show_cells()
+            return "proposal"
+        if layer is self.cells:
+            self._let_go_of_cells()
+            return "cells"
+        return ""
+
+    def disconnect(self) -> None:
+        """Listen to no layer any more; the layers stay in the viewer."""
+        self._let_go_of_cells()
+
+    def _add(self, data: np.ndarray, name: str, offset: tuple[int, ...] | None = None) -> Labels:
+        from napari.layers import Labels
+
+        assert self.image is not None
+        axes = self._session.label_axes
+        layer = Labels(
+            data,
+            name=name,
+            opacity=0.6,
+            **placement(self.image, self.axes, axes, offset or (0,) * len(axes)),
+        )
+        viewer = self._viewer()
+        if viewer is not None:
+            viewer.add_layer(layer)
+        return layer
+
+    def _watch(self, layer: Labels) -> None:
+        self.cells = layer
+        if self.image is not None:
+            self._cells_of[self.image] = weakref.ref(layer)
+        self._history = history_size(layer)
+        layer.events.paint.connect(self._on_paint)
+        layer.events.set_data.connect(self._on_redraw)
+        layer.events.data.connect(self._on_data)
+
+    def _let_go_of_cells(self) -> None:
+        layer, self.cells = self.cells, None
+        self._shown = None
+        if layer is None:
+            return
+        layer.events.paint.disconnect(self._on_paint)
+        layer.events.set_data.disconnect(self._on_redraw)
+        layer.events.data.disconnect(self._on_data)
+
+    def _let_go(self) -> None:
+        self._remove_proposal()
+        self._let_go_of_cells()
+
+    def _remove_proposal(self) -> None:
+        layer, self.proposal = self.proposal, None
+        viewer = self._viewer()
+        if layer is not None and viewer is not None and layer in viewer.layers:
+            viewer.layers.remove(layer)
+        self._show_cells()
+
+    def _hide_cells(self) -> None:
+        if self.cells is not None and self.cells.visible:
+            self.cells.visible = False
+            self._hid_cells = True
+
+    def _show_cells(self) -> None:
+        if self._hid_cells and self.cells is not None:
+            self.cells.visible = True
+        self._hid_cells = False
+
+    def _on_paint(self, event: Any) -> None:
+        self._edited()
+
+    def _on_redraw(self, event: Any) -> None:
+        # napari's undo and redo announce nothing else than a redraw.
+        if self.cells is not None and history_size(self.cells) != self._history:
+            self._edited()
+
+    def _edited(self) -> None:
+        if self.cells is not None:
+            self._history = history_size(self.cells)
+        self._session.note_edit()
+
+    def _on_data(self, event: Any) -> None:
+        if self.cells is None or self._writing:
+            return
+        try:
+            labels = self.as_session_labels(self.cells)
+            self._session.note_edit(labels)
+        except CellsegError as error:  # somebody gave the layer data that do not fit the image
+            show_warning(f"{error} The cells layer is left alone from now on.")
+            self._let_go_of_cells()
+            return
+        self._shown = labels

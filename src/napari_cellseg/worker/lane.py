@@ -1,0 +1,114 @@
+"""One thread and the jobs that wait for it, most urgent first."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+from collections.abc import Callable
+
+from napari_cellseg.worker.job import Job
+
+
+class Lane:
+    """A lazily started daemon thread with a priority queue.
+
+    Parameters
+    ----------
+    name : str
+        Also the thread's name.
+    threads : int
+        This lane's share of torch's threads.
+    lock : threading.RLock
+        Guards the queues of all lanes together, so that one key can be replaced across them. It
+        is re-entrant because the garbage collector may close a session inside `submit`.
+    run : callable
+        Runs one job to its end; it must not raise.
+    """
+
+    def __init__(
+        self, name: str, threads: int, lock: threading.RLock, run: Callable[[Job, Lane], None]
+    ) -> None:
+        self.name = name
+        self.threads = threads
+        self._run = run
+        self._changed = threading.Condition(lock)
+        self._queue: list[tuple[int, int, Job]] = []
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def put(self, job: Job) -> None:
+        """Queue a job (equal priorities run in order of arrival) and start the thread if needed."""
+        with self._changed:
+            heapq.heappush(self._queue, (int(job.priority), next(self._order), job))
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._loop, name=f"napari-cellseg {self.name}", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify()
+
+    def take_out(self, unwanted: Callable[[Job], bool]) -> list[Job]:
+        """Remove and return the waiting jobs for which `unwanted` is true."""
+        with self._changed:
+            out = [job for _, _, job in self._queue if unwanted(job)]
+            if out:
+                self._queue = [entry for entry in self._queue if entry[2] not in out]
+                heapq.heapify(self._queue)
+            return out
+
+    def waiting(self) -> list[Job]:
+        """Jobs that have not started, most urgent first."""
+        with self._changed:
+            return [job for _, _, job in sorted(self._queue, key=lambda entry: entry[:2])]
+
+    def close(self) -> None:
+        """Let the thread end after the job that runs now."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the thread's end; False if it still runs."""
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def share_torch(self) -> None:
+        """Give this thread its share of torch's threads (with OpenMP the number is per thread)."""
+        import torch
+
+        # The first query in a thread copies the process-wide number over ours: ask, then set.
+        torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue and not self._closing:
+                    self._changed.wait()
+                if self._closing:
+                    return
+                job = heapq.heappop(self._queue)[2]
+            self._run(job, self)
+            del job  # a waiting thread must not keep the last job's result alive
+
+
+def shares(threads: int) -> dict[str, int]:
+    """Split torch threads over the lanes: most to `batch`, a quarter to `decode`.
+
+    On two cores `batch` keeps both: `decode` is idle most of the time, and a click's decoding is
+    then shared out by the operating system.
+    """
+    decode = max(1, threads // 4)
+    return {"batch": max(1, threads - threads // 4), "decode": decode, "files": 1}
+
+
+def usable_cpus() -> int:
+    """Number of CPUs that this process may run on."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1

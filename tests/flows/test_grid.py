@@ -1,0 +1,48 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_cellseg.flows.grid import AXES, Grid
+
+
+def test_large_cells_are_reduced_once() -> None:
+    grid = Grid.for_cells((100, 400, 400), (1.0, 1.0, 1.0), 40.0, 20.0)
+    assert grid.pixel == 2.0
+    assert grid.working_shape == (50, 200, 200)
+    assert grid.plane_shape("xy") == (200, 200)
+    assert grid.plane_shape("xz") == (50, 200)
+
+
+def test_coarse_z_grows_only_in_planes() -> None:
+    grid = Grid.for_cells((20, 100, 100), (5.0, 1.0, 1.0), 20.0, 20.0)
+    assert grid.working_shape == (20, 100, 100)
+    assert grid.plane_shape("xy") == (100, 100)
+    assert grid.plane_shape("xz") == (100, 100)
+    assert grid.plane_shape("yz") == (100, 100)
+
+
+def test_y_and_x_may_differ() -> None:
+    grid = Grid.for_cells((10, 100, 100), (1.0, 1.0, 2.0), 20.0, 20.0)
+    assert grid.plane_shape("xy") == (100, 200)
+
+
+def test_tiny_cells_are_enlarged_within_reason() -> None:
+    grid = Grid.for_cells((10, 100, 100), (1.0, 1.0, 1.0), 2.0, 20.0)
+    assert grid.plane_shape("xy") == (250, 250)
+
+
+def test_a_single_plane_has_one_orientation() -> None:
+    assert Grid((1, 50, 50), (1.0, 1.0, 1.0), 1.0).orientations == ("xy",)
+
+
+@given(
+    shape=st.tuples(*[st.integers(1, 300)] * 3),
+    spacing=st.tuples(*[st.floats(0.05, 20)] * 3),
+    diameter=st.floats(0.5, 200),
+)
+def test_planes_are_never_empty_and_the_working_volume_never_grows(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], diameter: float
+) -> None:
+    grid = Grid.for_cells(shape, spacing, diameter, 20.0)
+    assert all(1 <= w <= n for w, n in zip(grid.working_shape, shape, strict=True))
+    for orientation in AXES:
+        assert min(grid.plane_shape(orientation)) >= 1

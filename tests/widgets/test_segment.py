@@ -1,0 +1,401 @@
+"""The dock drives the session: open, try, run, refine, apply, save."""
+
+import json
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+from widgets.steps import add_image, blobs, click, count, layer, type_into
+
+from napari_cellseg.volume import read_labels
+
+
+def test_without_an_image_everything_says_why_not(dock):
+    for button in (
+        dock.model.try_button,
+        dock.model.segment_button,
+        dock.model.measure,
+        dock.result.apply_button,
+        dock.result.save_button,
+    ):
+        assert not button.isEnabled()
+        assert "Not now:" in button.toolTip()
+    assert dock.source.file_button.isEnabled()
+    assert "image" in dock.strip.text
+
+
+def test_an_image_is_taken_with_what_it_states(dock, viewer):
+    add_image(viewer)
+    assert dock.source.image.currentText() == "embryo"
+    assert dock.source.spacing.value == (2.0, 0.5, 0.5)
+    assert not dock.source.spacing.fields["z"].property("asked")
+    assert dock.source.axes.currentText() == "z · y · x"
+    assert dock.source.channel.isHidden()
+    assert dock.model._unit.text() == "µm"
+    assert dock.model.segment_button.isEnabled()
+
+
+def test_what_the_image_does_not_state_is_asked_for(dock, viewer, qtbot):
+    viewer.add_image(blobs())
+    assert dock.source.spacing.fields["z"].property("asked")
+    assert dock.source.axes.property("asked")
+    assert dock.model._unit.text() == "px"
+    assert any("pacing" in sentence for sentence in dock.notices.sentences)
+    for axis, text in zip("zyx", ("2", "0.5", "0.5"), strict=True):
+        type_into(qtbot, dock.source.spacing.fields[axis], text)
+    assert dock.session.parameters.spacing == (2.0, 0.5, 0.5)
+    assert not dock.source.spacing.fields["z"].property("asked")
+    assert dock.model._unit.text() == "µm"
+    image = viewer.layers[0]
+    assert tuple(image.scale) == (2.0, 0.5, 0.5)
+    assert {str(unit) for unit in image.units} == {"micrometer"}
+
+
+def test_axes_can_be_corrected(dock, viewer):
+    image = viewer.add_image(blobs())
+    index = dock.source.axes.findData("tyx")
+    dock.source.axes.setCurrentIndex(index)
+    dock.source.axes.activated.emit(index)
+    assert dock.session.label_axes == "tyx"
+    assert image.axis_labels == ("t", "y", "x")
+    assert dock.source.spacing.fields["z"].isHidden()
+
+
+def test_segment_all_makes_a_cells_layer_on_its_image(dock, viewer, qtbot, settle, engine):
+    image = add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    cells = layer(viewer, "embryo cells")
+    assert count(cells.data) == 2
+    assert cells.data is dock.session.labels
+    assert tuple(cells.scale) == tuple(image.scale)
+    assert cells.units == image.units
+    assert cells.axis_labels == ("z", "y", "x")
+    assert cells.editable
+    recipe = cells.metadata["napari-cellseg"]
+    assert json.loads(json.dumps(recipe))["result"]["model"] == "builtin"
+    assert {"version", "parameters"} <= set(recipe)
+    assert dock.strip.text == "2 cells"
+
+
+def test_try_here_shows_only_the_plane_in_view(dock, viewer, qtbot, settle, engine):
+    add_image(viewer)
+    viewer.dims.set_current_step(0, 3)
+    click(qtbot, dock.model.try_button)
+    settle(dock)
+    proposal = layer(viewer, "embryo proposal")
+    assert engine.calls[-1]["region"] == (slice(3, 4), slice(0, 32), slice(0, 40))
+    assert proposal.data.shape == (1, 32, 40)
+    assert tuple(proposal.translate) == (6.0, 0.0, 0.0)
+    assert not proposal.editable
+    assert "embryo cells" not in viewer.layers
+
+
+def test_the_slider_relabels_into_the_proposal_and_apply_takes_it(
+    dock, viewer, qtbot, settle, engine
+):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    runs = len(engine.calls)
+    for step in (480, 460, 440, 420):  # p down to 0.29 and below
+        dock.result.probability.slider.setValue(step)
+    dock.result.probability.slider.setValue(400)
+    settle(dock)
+    assert len(engine.calls) == runs, "the network must not run again"
+    proposal, cells = layer(viewer, "embryo proposal"), layer(viewer, "embryo cells")
+    assert dock.session.parameters.probability < 0.3
+    assert count(proposal.data) == 3
+    assert count(cells.data) == 2
+    assert not cells.visible
+    click(qtbot, dock.result.apply_button)
+    settle(dock)
+    assert "embryo proposal" not in viewer.layers
+    assert cells.visible
+    assert count(cells.data) == 3
+    assert cells.data is dock.session.labels
+    assert cells.metadata["napari-cellseg"]["result"]["probability"] < 0.3
+    click(qtbot, dock.result.undo_button)
+    assert count(cells.data) == 2
+
+
+def test_the_same_proposal_layer_is_reused(dock, viewer, qtbot, settle):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    seen = set()
+    for step in (450, 430, 400):
+        dock.result.probability.slider.setValue(step)
+        settle(dock)
+        seen.add(id(layer(viewer, "embryo proposal")))
+    assert len(seen) == 1
+    click(qtbot, dock.result.discard_button)
+    assert "embryo proposal" not in viewer.layers
+
+
+def test_hand_edits_survive_another_run_and_its_apply(dock, viewer, qtbot, settle):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    cells = layer(viewer, "embryo cells")
+    cells.brush_size = 5
+    cells.selected_label = 77
+    cells.paint((2, 28, 35), 77)
+    assert dock.session.edited
+    painted = np.argwhere(cells.data == 77)
+    assert len(painted)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert (cells.data == 77).any(), "the run must not touch what was painted"
+    assert layer(viewer, "embryo proposal")
+    click(qtbot, dock.result.apply_button)
+    settle(dock)
+    assert (cells.data[tuple(painted.T)] == 77).all()
+    before = cells.data.copy()
+    cells.undo()  # napari's own undo belongs to the array before Apply
+    np.testing.assert_array_equal(cells.data, before)
+
+
+def test_undo_and_redo_of_the_brush_count_as_edits(dock, viewer, qtbot, settle, tmp_path):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    cells = layer(viewer, "embryo cells")
+    cells.paint((2, 28, 35), 77)
+    dock.run.save(tmp_path / "cells.tif", False)
+    settle(dock)
+    assert not dock.session.dirty
+    cells.undo()
+    assert dock.session.dirty
+    dock.run.save(tmp_path / "cells.tif", True)
+    settle(dock)
+    cells.redo()
+    assert dock.session.dirty
+
+
+def test_save_asks_where_and_writes(dock, viewer, qtbot, settle, tmp_path, monkeypatch):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    target = tmp_path / "out.ome.zarr"
+    monkeypatch.setattr("napari_cellseg.widgets.dialogs.ask_save_path", lambda *_: target)
+    click(qtbot, dock.result.save_button)
+    settle(dock)
+    labels, spacing = read_labels(target)
+    np.testing.assert_array_equal(labels, layer(viewer, "embryo cells").data)
+    assert tuple(spacing) == (2.0, 0.5, 0.5)
+    assert "saved" in dock.strip.text
+
+
+def test_a_cancelled_dialog_does_nothing(dock, viewer, qtbot, settle, monkeypatch):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    for ask in ("ask_save_path", "ask_image_file", "ask_image_folder"):
+        monkeypatch.setattr(f"napari_cellseg.widgets.dialogs.{ask}", lambda *_: None)
+    for button in (dock.result.save_button, dock.source.file_button, dock.source.folder_button):
+        click(qtbot, button)
+    assert not dock.session.busy
+    assert dock.session.saved_path is None
+
+
+def test_open_file_adds_layers_with_scale_units_and_axes(
+    dock, viewer, qtbot, settle, tmp_path, monkeypatch
+):
+    import tifffile
+
+    path = tmp_path / "stack.ome.tif"
+    tifffile.imwrite(
+        path,
+        (blobs() * 200).astype(np.uint8),
+        metadata={
+            "axes": "ZYX",
+            "PhysicalSizeX": 0.5,
+            "PhysicalSizeY": 0.5,
+            "PhysicalSizeZ": 2.0,
+        },
+    )
+    monkeypatch.setattr("napari_cellseg.widgets.dialogs.ask_image_file", lambda *_: path)
+    click(qtbot, dock.source.file_button)
+    settle(dock)
+    image = dock.image.image
+    assert isinstance(image, Image)
+    assert image.name == dock.source.image.currentText() == "stack"
+    assert tuple(image.scale) == (2.0, 0.5, 0.5)
+    assert image.axis_labels == ("z", "y", "x")
+    assert dock.session.volume.source == path
+
+
+def test_existing_labels_are_adopted_and_kept(dock, viewer, qtbot, settle):
+    add_image(viewer)
+    mine = np.zeros((6, 32, 40), np.uint32)
+    mine[:, 20:24, 30:36] = 41
+    viewer.add_labels(mine, name="by hand")
+    dock.result.adopt_menu.aboutToShow.emit()
+    action = dock.result.adopt_menu.actions()[0]
+    assert action.text() == "by hand"
+    action.trigger()
+    assert dock.session.labels is mine
+    assert dock.layers.cells is viewer.layers["by hand"]
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    click(qtbot, dock.result.apply_button)
+    settle(dock)
+    data = viewer.layers["by hand"].data
+    assert (data[:, 20:24, 30:36] == 41).all()
+    assert count(data) == 3
+
+
+def test_labels_that_do_not_fit_are_refused_in_one_sentence(dock, viewer):
+    add_image(viewer)
+    viewer.add_labels(np.zeros((3, 3, 3), np.uint32), name="other")
+    dock.result.adopt_menu.aboutToShow.emit()
+    dock.result.adopt_menu.actions()[0].trigger()
+    assert dock.layers.cells is None
+    assert dock.session.labels is None
+    assert dock.strip.text
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "wide"])
+def test_a_bad_diameter_is_said_and_nothing_runs(dock, viewer, qtbot, text):
+    add_image(viewer)
+    type_into(qtbot, dock.model.diameter, text)
+    assert not dock.model.segment_button.isEnabled()
+    assert any("diameter" in sentence for sentence in dock.notices.sentences)
+    type_into(qtbot, dock.model.diameter, "11")
+    assert dock.model.segment_button.isEnabled()
+    assert dock.session.parameters.diameter == 11
+    assert not any("diameter" in sentence for sentence in dock.notices.sentences)
+
+
+def test_a_bad_spacing_is_said_and_nothing_runs(dock, viewer, qtbot):
+    add_image(viewer)
+    type_into(qtbot, dock.source.spacing.fields["z"], "nan")
+    assert not dock.model.try_button.isEnabled()
+    assert dock.session.parameters.spacing == (2.0, 0.5, 0.5)
+    assert any("z spacing" in sentence for sentence in dock.notices.sentences)
+    type_into(qtbot, dock.source.spacing.fields["z"], "3")
+    assert dock.model.try_button.isEnabled()
+    assert dock.session.parameters.spacing == (3.0, 0.5, 0.5)
+
+
+def test_an_error_is_one_sentence_in_strip_and_notification(
+    dock, viewer, qtbot, settle, engine, monkeypatch
+):
+    from napari_cellseg.errors import InputError
+
+    said = []
+    monkeypatch.setattr("napari_cellseg.widgets.segment.show_error", said.append)
+    add_image(viewer)
+    engine.fail = InputError("The image is constant: choose another channel.")
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert said == ["The image is constant: choose another channel."]
+    assert dock.strip.text == said[0]
+    assert dock.strip._label.property("error")
+    assert "embryo cells" not in viewer.layers
+    engine.fail = None
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert dock.strip.text == "2 cells"
+
+
+def test_an_unwritable_output_is_said(dock, viewer, qtbot, settle, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_cellseg.widgets.segment.show_error", said.append)
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    dock.run.save(blocked / "cells.tif", False)
+    settle(dock)
+    assert len(said) == 1
+    assert dock.session.saved_path is None
+    assert list(tmp_path.iterdir()) == [blocked]
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "spacing"),
+    [((32, 40), "yx", (1, 0.5, 0.5)), ((3, 6, 32, 40), "tzyx", (2.0, 0.5, 0.5))],
+)
+def test_2d_and_3d_in_time(dock, viewer, qtbot, settle, shape, axes, spacing):
+    add_image(viewer, blobs(shape), spacing=spacing)
+    assert dock.session.label_axes == axes
+    click(qtbot, dock.model.try_button)
+    settle(dock)
+    assert layer(viewer, "embryo proposal").data.shape == (*[1] * (len(axes) - 2), 32, 40)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    cells = layer(viewer, "embryo cells")
+    assert cells.data.shape == shape
+    assert cells.axis_labels == tuple(axes)
+
+
+def test_a_channel_between_t_and_z_does_not_shift_the_cells(dock, viewer, qtbot, settle):
+    data = np.stack([np.zeros((2, 6, 32, 40), np.float32), blobs((2, 6, 32, 40))], axis=1)
+    viewer.add_image(data, name="two", axis_labels=tuple("tczyx"))
+    assert not dock.source.channel.isHidden()
+    dock.source.channel.setCurrentIndex(1)
+    dock.source.channel.activated.emit(1)
+    assert dock.session.parameters.channel == 1
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    cells = layer(viewer, "two cells")
+    assert cells.data.shape == (2, 2, 6, 32, 40)
+    assert count(cells.data) == 2
+    cells.paint((1, 0, 2, 30, 38), 99)
+    assert (dock.session.labels[1, 2] == 99).any()
+    assert dock.session.edited
+
+
+def test_switching_images_and_back_keeps_both_results(dock, viewer, qtbot, settle):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    add_image(viewer, name="second")
+    assert dock.source.image.currentText() == "embryo"
+    index = dock.source.image.findText("second")
+    dock.source.image.setCurrentIndex(index)
+    dock.source.image.activated.emit(index)
+    assert dock.session.labels is None
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert {"embryo cells", "second cells"} <= {layer.name for layer in viewer.layers}
+    index = dock.source.image.findText("embryo")
+    dock.source.image.activated.emit(index)
+    assert dock.layers.cells is viewer.layers["embryo cells"]
+    assert dock.session.labels is viewer.layers["embryo cells"].data
+
+
+def test_renaming_the_image_shows_in_the_list(dock, viewer):
+    image = add_image(viewer)
+    image.name = "other"
+    assert dock.source.image.currentText() == "other"
+
+
+def test_replacing_the_layers_data_by_code_is_an_edit(dock, viewer, qtbot, settle):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    cells = layer(viewer, "embryo cells")
+    cells.data = np.ones((6, 32, 40), np.uint32)
+    assert dock.session.edited
+    assert (dock.session.labels == 1).all()
+
+
+def test_removing_the_proposal_layer_discards_it(dock, viewer, qtbot, settle):
+    add_image(viewer)
+    click(qtbot, dock.model.try_button)
+    settle(dock)
+    viewer.layers.remove("embryo proposal")
+    assert dock.session.proposal is None
+    assert isinstance(dock.image.image, Image)
+    assert not [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+def test_the_newest_of_like_sentences_is_shown():
+    from napari_cellseg.widgets.segment import latest
+
+    said = ["The diameter was 12.2 µm.", "It looks unlike nuclei.", "The diameter was 7 µm."]
+    assert list(latest(said)) == ["It looks unlike nuclei.", "The diameter was 7 µm."]
