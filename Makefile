@@ -38,7 +38,7 @@ bench: $(VENV)/.ready $(VENV)/.window
 	scripts/with_display.sh $(PY) -m benchmarks $(BENCH)
 
 docs: $(VENV)/.ready-docs
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 	@echo "the documentation is in site/index.html"
 
 lint: $(VENV)/.ready $(VENV)/.window

@@ -28,22 +28,24 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="leave the 128×512×512 stack out")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--checkpoint", type=Path, help="weights other than the package's")
     parser.add_argument("--json", type=Path, default=Path("benchmark-results/bench.json"))
     return parser.parse_args(arguments)
 
 
-def bundled(runs: int, device: str) -> dict[str, Any]:
+def bundled(options: argparse.Namespace) -> dict[str, Any]:
     """The stack that comes with the package, with its diameter estimated."""
     from napari_cellseg.sample import sample_path
 
     sample = sample_path()
     truth = tifffile.imread(sample.truth)
-    report = run_pipeline("bundled mouse embryo", sample.image, truth, None, runs, device)
+    network = nc.load_network("builtin", options.checkpoint, options.device)
+    report = run_pipeline("bundled mouse embryo", sample.image, truth, network, runs=options.runs)
     print(show_pipeline(report), "\n", flush=True)
     return report.as_json()
 
 
-def synthetic(runs: int, device: str, peer_runs: int) -> dict[str, Any]:
+def synthetic(options: argparse.Namespace) -> dict[str, Any]:
     """The large synthetic stack: once from a file, and its exact field."""
     truth = tissue(FULL)
     with tempfile.TemporaryDirectory() as folder:
@@ -52,9 +54,10 @@ def synthetic(runs: int, device: str, peer_runs: int) -> dict[str, Any]:
             file, photograph(truth), imagej=True, resolution=(1, 1),
             metadata={"axes": "ZYX", "spacing": 1.0, "unit": "um"},
         )  # fmt: skip
-        pipeline = run_pipeline("synthetic tissue", file, truth, 2 * RADIUS, 1, device)
+        network = nc.load_network("builtin", options.checkpoint, options.device)
+        pipeline = run_pipeline("synthetic tissue", file, truth, network, diameter=2 * RADIUS)
     print(show_pipeline(pipeline), "\n", flush=True)
-    dynamics = run_dynamics(truth, runs, peer_runs)
+    dynamics = run_dynamics(truth, options.runs, 1 if options.full else 0)
     print(show_dynamics(dynamics), "\n", flush=True)
     return {"pipeline": pipeline.as_json(), "dynamics": dynamics.as_json()}
 
@@ -66,14 +69,14 @@ def cropped(runs: int) -> dict[str, Any]:
     return report.as_json()
 
 
-def gui_stall() -> dict[str, Any] | None:
+def gui_stall(options: argparse.Namespace) -> dict[str, Any] | None:
     """How long the window stood still while it segmented, where there is a display."""
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         print("no display: the stall of the window was not measured", flush=True)
         return None
     from benchmarks import gui_stall as probe
 
-    result = probe.measure_stall()
+    result = probe.measure_stall(options.checkpoint)
     print(probe.describe(result), "\n", flush=True)
     return dict(result)
 
@@ -87,11 +90,12 @@ def main(arguments: list[str] | None = None) -> None:
         f"{found['machine']['cores']} cores, load {found['machine']['load']:.1f}\n",
         flush=True,
     )
-    found["bundled"] = bundled(options.runs, options.device)
+    found["bundled"] = bundled(options)
     found["crop"] = cropped(options.runs)
     if not options.quick:
-        found["synthetic"] = synthetic(options.runs, options.device, 1 if options.full else 0)
-    found["gui stall"] = gui_stall()
+        found["synthetic"] = synthetic(options)
+    write_json(options.json, found)  # should the window fail, the rest is kept
+    found["gui stall"] = gui_stall(options)
     write_json(options.json, found)
     print(f"written to {options.json}")
 

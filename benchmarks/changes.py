@@ -14,11 +14,22 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Stack:
-    """An image with its true labels, (z, y, x)."""
+    """An image with its true labels, (z, y, x).
+
+    Attributes
+    ----------
+    image : array of float
+    truth : array of int32
+    spacing : tuple of float
+        (z, y, x) in µm.
+    outside : array of bool, optional
+        Where nothing is known of the truth.
+    """
 
     image: Image
     truth: Labels
     spacing: Spacing
+    outside: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +70,17 @@ def changes() -> Iterator[Change]:
 
 
 def turned(stack: Stack, degrees: float) -> Stack:
-    """Turned about z; the corners are filled with the stack's dark level."""
-    dark = float(np.percentile(stack.image, 1))
-    options = {"axes": (1, 2), "reshape": True, "mode": "constant", "prefilter": False}
+    """Turned about z; in the corners the image is mirrored, and what is found there is not scored.
+
+    Corners of one even grey would be a change of their own: no microscope makes such edges.
+    """
+    frame = {"axes": (1, 2), "reshape": True}
+    inside = ndimage.rotate(np.ones(stack.truth.shape, np.uint8), degrees, order=0, **frame)
     return Stack(
-        ndimage.rotate(stack.image, degrees, order=1, cval=dark, **options),
-        ndimage.rotate(stack.truth, degrees, order=0, cval=0, **options),
+        ndimage.rotate(stack.image, degrees, order=3, mode="mirror", **frame),
+        ndimage.rotate(stack.truth, degrees, order=0, **frame),
         stack.spacing,
+        inside == 0,
     )
 
 

@@ -114,6 +114,8 @@ def curve_points(stack: Stack, network: Any, only: str | None) -> Iterator[dict[
         changed = change.apply(stack)
         result = nc.segment(changed.image, network, diameter=diameter, spacing=changed.spacing)
         labels = result.labels.astype(np.int32)
+        if changed.outside is not None:
+            labels[changed.outside] = 0
         if change.curve == "none":
             unchanged = replace(stack, truth=labels)
         gone = mostly_gone(stack, changed)[changed.truth]

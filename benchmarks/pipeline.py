@@ -10,9 +10,10 @@ import numpy as np
 import napari_cellseg as nc
 from benchmarks.meter import Cost, measure
 from benchmarks.synthetic import recovered
+from napari_cellseg.networks import FlowNetwork
 
 #: What the engine calls its stages, in the order of the work.
-STAGES = ("load model", "load image", "estimate diameter", "predict", "fuse", "integrate", "label")
+STAGES = ("load image", "estimate diameter", "predict", "fuse", "integrate", "label")
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,19 @@ class PipelineReport:
 
 
 def run_pipeline(
-    name: str, file: Path, truth: np.ndarray, diameter: float | None, runs: int, device: str
+    name: str,
+    file: Path,
+    truth: np.ndarray,
+    network: FlowNetwork,
+    *,
+    diameter: float | None = None,
+    runs: int = 1,
 ) -> PipelineReport:
     """Read and segment a file `runs` times."""
     timings: list[dict[str, float]] = []
 
     def once() -> nc.Segmentation:
-        result = nc.segment(nc.read_volume(file), diameter=diameter, device=device)
+        result = nc.segment(nc.read_volume(file), network, diameter=diameter)
         timings.append(result.timings)
         return result
 

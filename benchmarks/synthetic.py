@@ -32,7 +32,9 @@ def touching_ellipsoids(
     centres = np.concatenate(
         [
             np.stack(
-                np.meshgrid(*(np.arange(step * (0.4 + off), n, step) for n in shape), indexing="ij"),
+                np.meshgrid(
+                    *(np.arange(step * (0.4 + off), n, step) for n in shape), indexing="ij"
+                ),
                 -1,
             ).reshape(-1, ndim)
             for off in (0.0, 0.5)
@@ -93,7 +95,9 @@ def _paint(
     if (hi <= lo).any():
         return
     where = tuple(slice(a, b) for a, b in zip(lo, hi, strict=True))
-    at = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(lo, hi, strict=True)), indexing="ij"), -1)
+    at = np.stack(
+        np.meshgrid(*(np.arange(a, b) for a, b in zip(lo, hi, strict=True)), indexing="ij"), -1
+    )
     offset = (at * scale - centre) @ turn / axes
     distance = (offset**2).sum(-1).astype(np.float32)
     inside = distance < depth[where]
@@ -128,7 +132,9 @@ def radial_flows(labels: NDArray[np.int32], spacing: Sequence[float]) -> NDArray
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, np.arange(1, n + 1)))
     centres = np.concatenate([np.zeros((1, labels.ndim)), centres])
     for axis in range(labels.ndim):
-        at = np.arange(labels.shape[axis]).reshape([-1 if k == axis else 1 for k in range(labels.ndim)])
+        at = np.arange(labels.shape[axis]).reshape(
+            [-1 if k == axis else 1 for k in range(labels.ndim)]
+        )
         flow[axis] = (centres[labels, axis] - at) * spacing[axis]
     flow /= np.maximum(np.sqrt((flow**2).sum(0)), 1e-6)
     return flow * (labels > 0)

@@ -82,6 +82,7 @@ class Window:
         self.viewer.scene.camera.angles = ANGLES
         if self.dock.layers.cells is not None:
             self.dock.layers.cells.opacity = 1.0
+            self.dock.layers.cells.iso_gradient_mode = "smooth"
 
     def save(self, file: Path) -> None:
         """Save a picture of the whole window."""
@@ -112,6 +113,7 @@ def take(window: Window, output: Path | None, docs: Path | None) -> None:
     if output is not None:
         window.save(output)
     if docs is not None:
+        window.save(docs / "window.png")
         window.save(docs / "result.png")
         window.look_from_outside()
         window.save(docs / "result-3d.png")

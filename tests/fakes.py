@@ -51,7 +51,8 @@ def blob_volume(
     axes = [np.arange(n) * s for n, s in zip(shape, spacing, strict=True)]
     z, y, x = np.meshgrid(*axes, indexing="ij")
     labels = np.zeros(shape, np.int32)
-    centres = [np.arange(step / 2, n * s - step / 3, step) for n, s in zip(shape, spacing, strict=True)]
+    extent = [n * s for n, s in zip(shape, spacing, strict=True)]
+    centres = [np.arange(step / 2, length - step / 3, step) for length in extent]
     for index, (cz, cy, cx) in enumerate(
         ((a, b, c) for a in centres[0] for b in centres[1] for c in centres[2]), 1
     ):

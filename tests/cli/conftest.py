@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+
 from fake_engine import engine
 
 __all__ = ["engine"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_engine import FakeEngine
 
+from fake_engine import FakeEngine
 from napari_cellseg.cli import main
 from napari_cellseg.errors import ModelError
 from napari_cellseg.volume import read_label_file, read_labels

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine
 
+from fake_engine import FakeEngine
 from napari_cellseg.cli import main
 from napari_cellseg.volume import write_labels
 
@@ -163,9 +163,9 @@ def test_models_verify(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        "napari_cellseg.networks.builtin.packaged_card", lambda: {"sha256": "0123abcd"}
+        "napari_cellseg.networks.packaged_card", lambda: {"sha256": "0123abcd"}
     )
-    monkeypatch.setattr("napari_cellseg.networks.builtin.verify_packaged_weights", lambda: sound)
+    monkeypatch.setattr("napari_cellseg.networks.verify_packaged_weights", lambda: sound)
     assert main(["models", "verify"]) == status
     heard = capsys.readouterr()
     assert "0123abcd" in (heard.out if sound else heard.err)

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,8 +31,20 @@ def test_tiny_cells_are_enlarged_within_reason() -> None:
     assert grid.plane_shape("xy") == (250, 250)
 
 
-def test_a_single_plane_has_one_orientation() -> None:
-    assert Grid((1, 50, 50), (1.0, 1.0, 1.0), 1.0).orientations == ("xy",)
+@pytest.mark.parametrize(
+    ("shape", "orientations"),
+    [
+        ((1, 50, 50), ("xy",)),
+        ((20, 1, 50), ("xz",)),
+        ((20, 50, 1), ("yz",)),
+        ((1, 50, 1), ("xy",)),
+        ((2, 50, 50), ("xy", "xz", "yz")),
+    ],
+)
+def test_a_single_plane_has_its_one_orientation(
+    shape: tuple[int, int, int], orientations: tuple[str, ...]
+) -> None:
+    assert Grid(shape, (1.0, 1.0, 1.0), 1.0).orientations == orientations
 
 
 @given(

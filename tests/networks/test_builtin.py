@@ -7,16 +7,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_cellseg.errors import InputError, ModelError
-from napari_cellseg.networks import FlowNetwork, available_networks, load_network
+from napari_cellseg.networks import (
+    FlowNetwork,
+    available_networks,
+    load_network,
+    packaged_card,
+    packaged_weights,
+    verify_packaged_weights,
+)
 from napari_cellseg.networks.builtin import (
     FORMAT,
     BuiltinNetwork,
     describe_familiar,
-    packaged_card,
-    packaged_weights,
     pooled_features,
     save_checkpoint,
-    verify_packaged_weights,
 )
 from napari_cellseg.networks.flow_unet import FlowUNet
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine, engine
 from numpy.typing import NDArray
 
+from fake_engine import FakeEngine, engine
 from napari_cellseg.session import Session
 from napari_cellseg.worker import InferenceWorker
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine
 from numpy.typing import NDArray
 
+from fake_engine import FakeEngine
 from napari_cellseg.errors import Cancelled, InputError, ModelError
 from napari_cellseg.session import Session
 from napari_cellseg.volume import read_labels, write_labels
@@ -427,6 +427,51 @@ def test_close_while_it_runs(session: Session, engine: FakeEngine) -> None:
     engine.gate.set()
     with pytest.raises(Cancelled):
         job.wait(WAIT)
+
+
+def test_save_goes_on_when_the_session_closes(
+    session: Session, inference: InferenceWorker, tmp_path: Path
+) -> None:
+    from napari_cellseg.worker import operation
+
+    session.segment().wait(WAIT)
+    gate, running = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        running.set()
+        assert gate.wait(WAIT)
+
+    operation("test hold the files")(lambda context: hold())
+    inference.submit("test hold the files", lane="files")
+    assert running.wait(WAIT)
+    job = session.save(tmp_path / "cells.tif")
+    session.close()
+    gate.set()
+    assert job.wait(WAIT) == tmp_path / "cells.tif"
+    assert read_labels(tmp_path / "cells.tif")[0].max() == 2
+
+
+def test_save_of_the_former_image_does_not_mark_the_new_one(
+    session: Session, inference: InferenceWorker, image: NDArray[np.float32], tmp_path: Path
+) -> None:
+    from napari_cellseg.worker import operation
+
+    session.segment().wait(WAIT)
+    gate, running = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        running.set()
+        assert gate.wait(WAIT)
+
+    operation("test hold the former save")(lambda context: hold())
+    inference.submit("test hold the former save", lane="files")
+    assert running.wait(WAIT)
+    job = session.save(tmp_path / "cells.tif")
+    session.use_volume(image[:3])
+    gate.set()
+    assert job.wait(WAIT) == tmp_path / "cells.tif"
+    assert session.saved_path is None
+    assert not session.busy
 
 
 def test_recipe_is_json_and_comes_back(session: Session, tmp_path: Path) -> None:

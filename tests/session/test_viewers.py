@@ -6,8 +6,8 @@ import weakref
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine
 
+from fake_engine import FakeEngine
 from napari_cellseg.errors import Cancelled
 from napari_cellseg.session import session_for
 from napari_cellseg.worker import worker

@@ -34,14 +34,14 @@ def test_a_perfect_answer_costs_nothing() -> None:
 
 def test_a_run_learns_stops_goes_on_and_is_exported(samples: list[Sample], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(samples, run, iterations=24, batch=4, crop=64, workers=0, stop_after=0.0)
+    train(samples, run, iterations=12, batch=2, crop=64, workers=0, stop_after=0.0)
     first = torch.load(run / "state.pt", weights_only=True)["done"]
     assert first == 1
-    train(samples, run, iterations=24, batch=4, crop=64, workers=0)
-    assert torch.load(run / "state.pt", weights_only=True)["done"] == 24
+    train(samples, run, iterations=12, batch=2, crop=64, workers=0)
+    assert torch.load(run / "state.pt", weights_only=True)["done"] == 12
 
     file = tmp_path / "weights" / "own.safetensors"
-    export(run, samples, file, {"data": "discs"})
+    export(run, samples, file, {"data": "discs"}, views=32)
     network = BuiltinNetwork(file, "cpu")
     planes = torch.rand(1, 64, 64)
     with torch.no_grad():

@@ -3,10 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fake_engine import engine  # noqa: F401 - a fixture
 from napari.components import ViewerModel
 
+from fake_engine import engine  # noqa: F401 - a fixture
 from napari_cellseg.widgets import SegmentDock
+from napari_cellseg.worker import worker
+
+
+@pytest.fixture(autouse=True)
+def _no_model_of_another_test():
+    """The process-wide worker keeps models by name; a fake one must not meet another test."""
+    worker().models.clear()
+    yield
+    worker().models.clear()
 
 
 @pytest.fixture

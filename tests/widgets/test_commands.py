@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from napari.layers import Labels
-from widgets.steps import add_image, count
 
 from napari_cellseg.widgets import commands
+from widgets.steps import add_image, count
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import threading
 import weakref
 
 import pytest
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
-from widgets.steps import add_image, click, count
 
 from napari_cellseg.widgets import SegmentDock
+from widgets.steps import add_image, click, count
 
 PLUGIN = ("napari-cellseg", "Segment")
 
@@ -19,6 +20,11 @@ def held(engine, qtbot):
     engine.gate = threading.Event()
     yield engine
     engine.gate.set()
+
+
+def listeners(session):
+    names = ("labels_changed", "proposal_changed", "status_changed", "failed", "volume_changed")
+    return {name: len(getattr(session, name)) for name in names if len(getattr(session, name))}
 
 
 def wait_running(qtbot, engine):
@@ -96,8 +102,7 @@ def test_the_docks_cross_cancels_and_leaves_nothing_listening(
     wait_running(qtbot, held)
     holder.destroyOnClose()  # what the ✕ does
     assert len(viewer.layers.events.inserted.callbacks) < before
-    for signal in ("labels_changed", "status_changed", "failed", "volume_changed"):
-        assert len(getattr(session, signal)) == 0, signal
+    assert not listeners(session)
     held.gate.set()
     qtbot.waitUntil(lambda: not session.busy)
     assert [layer.name for layer in viewer.layers] == ["embryo"]
@@ -128,6 +133,31 @@ def test_a_dock_opened_again_finds_its_work(make_napari_viewer, qtbot, engine, s
     assert count(viewer.layers["embryo proposal"].data) == 3
 
 
+def test_a_dock_opened_again_finds_its_image_and_its_proposal(
+    make_napari_viewer, qtbot, engine, settle
+):
+    viewer, holder, dock = open_window(make_napari_viewer)
+    add_image(viewer)
+    add_image(viewer, name="another")
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    dock.result.probability.slider.setValue(400)
+    settle(dock)
+    names = [layer.name for layer in viewer.layers]
+    assert "embryo proposal" in names
+    holder.destroyOnClose()
+    QApplication.processEvents()
+    _, again = viewer.window.add_plugin_dock_widget(*PLUGIN)
+    assert again.source.image.currentText() == "embryo"
+    assert [layer.name for layer in viewer.layers] == names
+    assert again.layers.proposal is viewer.layers["embryo proposal"]
+    click(qtbot, again.result.apply_button)
+    settle(again)
+    assert "embryo proposal" not in viewer.layers
+    assert viewer.layers["embryo cells"].visible
+    assert count(viewer.layers["embryo cells"].data) == 3
+
+
 def test_a_dock_that_is_only_hidden_goes_on(make_napari_viewer, qtbot, held, settle):
     viewer, holder, dock = open_window(make_napari_viewer)
     add_image(viewer)
@@ -141,18 +171,26 @@ def test_a_dock_that_is_only_hidden_goes_on(make_napari_viewer, qtbot, held, set
     assert dock.strip.text == "2 cells"
 
 
-def test_closing_the_viewer_while_it_runs_cancels(make_napari_viewer, qtbot, held):
+@pytest.mark.parametrize("drawn", [True, False])
+@pytest.mark.parametrize("by", ["viewer", "window"])
+def test_closing_the_viewer_while_it_runs_cancels(make_napari_viewer, qtbot, held, by, drawn):
     viewer, _, dock = open_window(make_napari_viewer)
     session = dock.session
+    if drawn:
+        qtbot.waitUntil(dock.isVisible)
     add_image(viewer)
     click(qtbot, dock.model.segment_button)
-    wait_running(qtbot, held)
-    viewer.close()
+    held.running.wait(10)
+    if by == "window" and drawn:  # napari's own cross closes the window without the viewer
+        viewer.window._qt_window.hide()
+        assert not listeners(session)
+    else:
+        viewer.close()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     held.gate.set()
     qtbot.waitUntil(lambda: not session.busy)
     assert session.labels is None
-    for signal in ("labels_changed", "status_changed", "failed", "volume_changed"):
-        assert len(getattr(session, signal)) == 0, signal
+    assert not listeners(session)
 
 
 def test_a_closed_viewer_and_its_session_are_freed(make_napari_viewer, qtbot, engine, settle):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from widgets.steps import add_image, click
 
 from napari_cellseg.widgets.measure import LAYER_NAME, line_length
+from widgets.steps import add_image, click
 
 
 @pytest.mark.parametrize(

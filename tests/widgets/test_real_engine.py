@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from widgets.steps import click, count
 
 from napari_cellseg.widgets import SegmentDock
+from widgets.steps import click, count
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_try_segment_slide_apply(real, viewer, qtbot, monkeypatch):
 
 def test_the_bundled_stack_with_the_bundled_network(real, viewer, qtbot):
     from napari_cellseg.contributions import sample_embryo
-    from napari_cellseg.networks.builtin import packaged_weights
+    from napari_cellseg.networks import packaged_weights
 
     if not packaged_weights().is_file():
         pytest.skip("the package has no trained weights yet")

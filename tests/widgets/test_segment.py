@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
-from widgets.steps import add_image, blobs, click, count, layer, type_into
 
 from napari_cellseg.volume import read_labels
+from widgets.steps import add_image, blobs, click, count, layer, type_into
 
 
 def test_without_an_image_everything_says_why_not(dock):
@@ -40,11 +40,12 @@ def test_what_the_image_does_not_state_is_asked_for(dock, viewer, qtbot):
     assert dock.source.spacing.fields["z"].property("asked")
     assert dock.source.axes.property("asked")
     assert dock.model._unit.text() == "px"
-    assert any("pacing" in sentence for sentence in dock.notices.sentences)
+    assert any("how large a voxel is" in sentence for sentence in dock.notices.sentences)
     for axis, text in zip("zyx", ("2", "0.5", "0.5"), strict=True):
         type_into(qtbot, dock.source.spacing.fields[axis], text)
     assert dock.session.parameters.spacing == (2.0, 0.5, 0.5)
     assert not dock.source.spacing.fields["z"].property("asked")
+    assert not any("voxel" in sentence for sentence in dock.notices.sentences)
     assert dock.model._unit.text() == "µm"
     image = viewer.layers[0]
     assert tuple(image.scale) == (2.0, 0.5, 0.5)
@@ -292,7 +293,7 @@ def test_an_error_is_one_sentence_in_strip_and_notification(
     settle(dock)
     assert said == ["The image is constant: choose another channel."]
     assert dock.strip.text == said[0]
-    assert dock.strip._label.property("error")
+    assert dock.strip.property("error")
     assert "embryo cells" not in viewer.layers
     engine.fail = None
     click(qtbot, dock.model.segment_button)
@@ -399,3 +400,46 @@ def test_the_newest_of_like_sentences_is_shown():
 
     said = ["The diameter was 12.2 µm.", "It looks unlike nuclei.", "The diameter was 7 µm."]
     assert list(latest(said)) == ["It looks unlike nuclei.", "The diameter was 7 µm."]
+
+
+def test_a_fault_of_ours_keeps_its_traceback(dock, viewer, qtbot, settle, engine, monkeypatch):
+    from napari.utils.notifications import notification_manager
+
+    shown = []
+    monkeypatch.setattr(notification_manager, "dispatch", shown.append)
+    add_image(viewer)
+    engine.fail = RuntimeError("a fault")
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert [type(notification).__name__ for notification in shown] == ["ErrorNotification"]
+    assert shown[0].exception is not None
+    assert dock.strip.text
+
+
+def test_an_rgb_image_gives_plain_cells(dock, viewer, qtbot, settle):
+    viewer.add_image(np.stack([blobs((32, 40))] * 3, axis=-1), rgb=True, name="stain")
+    assert dock.source.channel.isHidden()
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert layer(viewer, "stain cells").data.shape == (32, 40)
+
+
+def test_a_pyramid_is_segmented_at_its_finest_level(dock, viewer, qtbot, settle):
+    fine = blobs((4, 64, 80))
+    viewer.add_image([fine, fine[:, ::2, ::2]], multiscale=True, name="pyramid")
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert layer(viewer, "pyramid cells").data.shape == (4, 64, 80)
+
+
+def test_a_layer_with_too_many_dimensions_is_refused(dock, viewer, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_cellseg.widgets.segment.show_error", said.append)
+    viewer.add_image(np.zeros((1, 1, 2, 2, 8, 8)), name="deep")
+    viewer.add_points(np.zeros((1, 2)))
+    assert len(said) == 1, "it is said once"
+    assert said[0].startswith("The layer “deep” has 6 dimensions")
+    assert not dock.model.segment_button.isEnabled()
+    add_image(viewer)
+    assert dock.source.image.currentText() == "embryo"
+    assert dock.model.segment_button.isEnabled()

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from widgets.steps import add_image, blobs
-
 from napari_cellseg.widgets import SegmentDock
+from widgets.steps import add_image, blobs
 
 
 def test_stall_is_reported(viewer, engine, qtbot, record_property, capsys, monkeypatch):

@@ -35,25 +35,37 @@ def test_a_long_message_is_cut_but_kept_in_the_tooltip(qtbot):
     qtbot.addWidget(strip)
     strip.resize(200, 40)
     strip.show()
-    strip.error("The file cannot be written: " + "very " * 40 + "long.")
+    message = "segmenting " + "very " * 40 + "long"
+    strip.idle(message)
     assert strip._label.text().endswith("…")
-    assert strip._label.toolTip() == strip.text
-    assert strip._label.property("error")
+    assert strip._label.toolTip() == strip.text == message
+    strip.resize(2000, 40)
+    qtbot.waitUntil(lambda: strip._label.text() == message)
 
 
-def test_notices_come_and_go_under_their_keys(qtbot):
+def test_an_error_is_shown_whole(qtbot):
+    strip = StatusStrip()
+    qtbot.addWidget(strip)
+    strip.resize(200, 40)
+    strip.show()
+    message = "The file cannot be written: " + "very " * 10 + "long."
+    strip.error(message)
+    assert strip._label.text() == message
+    assert strip._label.wordWrap()
+    assert strip.property("error")
+    strip.idle("ready")
+    assert not strip.property("error")
+
+
+def test_notices_come_and_go(qtbot):
     notices = Notices()
     qtbot.addWidget(notices)
     assert notices.isHidden()
-    notices.set("spacing", "The spacing is not stated.")
-    notices.set("domain", "This image looks unlike the training data.")
-    notices.set("spacing", "The spacing is still not stated.")
-    assert notices.sentences == (
-        "The spacing is still not stated.",
-        "This image looks unlike the training data.",
-    )
+    notices.show_sentences(["", "It looks unlike the training data.", "No spacing."])
+    assert notices.sentences == ("It looks unlike the training data.", "No spacing.")
     assert not notices.isHidden()
-    notices.set("spacing", "")
-    assert notices.sentences == ("This image looks unlike the training data.",)
-    notices.clear()
+    notices.show_sentences(["No spacing."])
+    assert notices.sentences == ("No spacing.",)
+    notices.show_sentences([])
+    assert notices.sentences == ()
     assert notices.isHidden()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from widgets.steps import add_image, click, count
 
 from napari_cellseg.volume import read_labels
 from napari_cellseg.widgets.measure import LAYER_NAME
+from widgets.steps import add_image, click, count
 
 PLUGIN = ("napari-cellseg", "Segment")
 

@@ -342,6 +342,36 @@ def test_cancelled_result_is_not_delivered_late(inference: InferenceWorker) -> N
     assert results == []
 
 
+def test_a_job_to_be_finished_outlives_its_owner_and_the_shutdown() -> None:
+    instance = InferenceWorker(threads=2)
+    gate, ran = Gate(), []
+    heard: list[object] = []
+    instance.submit("test hold", {"gate": gate}, lane="files", owner="viewer", finish=True)
+    assert gate.running.wait(WAIT)
+    saves = [
+        instance.submit(
+            "test note",
+            {"into": ran, "value": value},
+            lane="files",
+            owner="viewer",
+            finish=True,
+            on_result=heard.append,
+        )
+        for value in (1, 2)
+    ]
+    instance.advance("viewer")
+    instance.cancel_owner("viewer")
+    saves[1].cancel()
+    closing = threading.Thread(target=instance.shutdown, args=(WAIT,))
+    closing.start()
+    gate.open.set()
+    closing.join(WAIT)
+    assert not closing.is_alive()
+    assert ran == [1]
+    assert [job.state for job in saves] == [JobState.DONE, JobState.CANCELLED]
+    assert heard == []
+
+
 def test_shutdown_joins_and_is_idempotent() -> None:
     instance = InferenceWorker(threads=2)
     gate, heard = Gate(), []

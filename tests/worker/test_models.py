@@ -5,6 +5,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from napari_cellseg.worker import ModelCache
 
 
@@ -18,11 +20,23 @@ class Tensor:
 
 
 class Module:
+    def __init__(self) -> None:
+        self.tensors = [Tensor(), Tensor()]
+        self.state = Tensor()
+
     def parameters(self) -> list[Tensor]:
-        return [Tensor(), Tensor()]
+        return self.tensors
 
     def buffers(self) -> list[Tensor]:
-        return [Tensor()]
+        return [self.state]
+
+
+class Network:
+    """Holds a module among other things."""
+
+    def __init__(self) -> None:
+        self.name = "net"
+        self._model = Module()
 
 
 def test_a_model_is_loaded_once_however_many_ask() -> None:
@@ -85,7 +99,8 @@ def test_bound_drops_the_least_recently_used() -> None:
     assert len(cache) == 1  # one too large is kept for the job that needs it
 
 
-def test_size_of_a_torch_module_is_its_tensors() -> None:
+@pytest.mark.parametrize("kind", [Module, Network])
+def test_size_is_that_of_the_tensors(kind: type) -> None:
     cache = ModelCache()
-    cache.get("flow", "net", None, "cpu", Module)
+    cache.get("flow", "net", None, "cpu", kind)
     assert cache.nbytes == 120

@@ -14,7 +14,7 @@ from napari_cellseg.cli.progress import notes, progress_bar
 from napari_cellseg.cli.table import CellTable
 from napari_cellseg.errors import Cancelled, CellsegError, InputError
 from napari_cellseg.session import Parameters, Session
-from napari_cellseg.worker import worker
+from napari_cellseg.worker import JobState, worker
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,13 @@ class Batch:
                 raise InputError(f"{task.source} gave no labels.")
             cells = session.status.text
             table.put(task.name, result.table)
+            saving = session.save(task.target, overwrite=self.overwrite)
             try:
-                session.save(task.target, overwrite=self.overwrite).wait()
+                saving.wait()
             except BaseException:
-                table.drop(task.name)
+                saving.cancel()
+                saving.until_ended()
+                if saving.state is not JobState.DONE:
+                    table.drop(task.name)
                 raise
         return cells

@@ -49,8 +49,6 @@ class DemoReport:
         return "\n".join(
             [
                 f"instances   {self.count}",
-                f"AP@0.5      {self.scores['ap'][0.5]:.3f}",
-                "",
                 as_text(self.scores),
                 "",
                 f"image       {self.image.name}, {' × '.join(map(str, self.shape))} voxels",

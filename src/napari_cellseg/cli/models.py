@@ -39,7 +39,7 @@ def check() -> str:
     ModelError
         A file is not the one that was published.
     """
-    from napari_cellseg.networks.builtin import verify_packaged_weights
+    from napari_cellseg.networks import verify_packaged_weights
 
     lines = []
     for info in available_networks():
@@ -60,7 +60,7 @@ def check() -> str:
 
 
 def _stated_checksum() -> str | None:
-    from napari_cellseg.networks.builtin import packaged_card
+    from napari_cellseg.networks import packaged_card
 
     try:
         return str(packaged_card()["sha256"])

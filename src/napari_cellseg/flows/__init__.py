@@ -1,5 +1,6 @@
 """From images to flow fields to instances."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_cellseg.flows.field import FlowField
@@ -8,6 +9,7 @@ from napari_cellseg.flows.label_flows import fused_label_flows, label_flows
 from napari_cellseg.flows.progress import Progress
 
 if TYPE_CHECKING:
+    from napari_cellseg.flows.diameter import measure_diameter
     from napari_cellseg.flows.mediar3d import segment
     from napari_cellseg.flows.segmentation import Segmentation
 
@@ -22,18 +24,20 @@ __all__ = [
     "instances",
     "label_field",
     "label_flows",
+    "measure_diameter",
     "segment",
 ]
 
 
+_NEED_TORCH = {
+    "Segmentation": "segmentation",
+    "measure_diameter": "diameter",
+    "segment": "mediar3d",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # these two need torch, which labelling a field does not
-    if name == "segment":
-        from napari_cellseg.flows.mediar3d import segment
-
-        return segment
-    if name == "Segmentation":
-        from napari_cellseg.flows.segmentation import Segmentation
-
-        return Segmentation
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # labelling a field does not need torch, so what does is imported on use
+    if name not in _NEED_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_NEED_TORCH[name]}"), name)

@@ -43,18 +43,20 @@ def terminal_basins(
     """
     depth, height, width = canvas.shape
     flat = canvas.reshape(-1)
-    ends = np.empty(voxels.size, np.int32)
     count = 0
     for i in range(voxels.size):
         if logits[i] > threshold:
-            t = terminal[i]
-            if flat[voxels[t]] == 0:
-                flat[voxels[t]] = 1
-                ends[count] = t
+            end = voxels[terminal[i]]
+            if flat[end] == 0:
+                flat[end] = 1
                 count += 1
-    ends = np.sort(ends[:count])
-    for k in range(count):
-        flat[voxels[ends[k]]] = k + 1
+    ends = np.empty(count, np.int32)
+    count = 0
+    for i in range(voxels.size):  # in raster order
+        if flat[voxels[i]] != 0:
+            ends[count] = i
+            count += 1
+            flat[voxels[i]] = count
     parent = np.arange(count).astype(np.int32)
     for k in range(count):
         p = voxels[ends[k]]
@@ -87,6 +89,41 @@ def terminal_basins(
 
 
 @kernel
+def split_planes(
+    voxels: NDArray[np.integer],
+    basin: NDArray[np.int32],
+    plane: int,
+    n_basins: int,
+) -> NDArray[np.int32]:
+    """Number the part of each basin in each plane of `plane` voxels anew; `basin` is changed.
+
+    Returns the old number of each new one (row 0 is background).
+    """
+    slot = np.zeros(n_basins + 1, np.int32)
+    old = np.zeros(max(64, 2 * n_basins), np.int32)
+    count = 0
+    first = 1  # first number in the current plane: a smaller one belongs to an earlier plane
+    end = np.int64(0)
+    for i in range(voxels.size):
+        if voxels[i] >= end:
+            end = (voxels[i] // plane + 1) * plane
+            first = count + 1
+        mine = basin[i]
+        if mine == 0:
+            continue
+        if slot[mine] < first:
+            count += 1
+            slot[mine] = count
+            if count == old.size:
+                larger = np.zeros(2 * count, np.int32)
+                larger[:count] = old
+                old = larger
+            old[count] = mine
+        basin[i] = slot[mine]
+    return old[: count + 1].copy()
+
+
+@kernel
 def _slot(keys: NDArray[np.int64], key: int) -> int:
     """Place of `key` in an open-addressing table, or of the free slot where it belongs."""
     mask = keys.size - 1
@@ -102,23 +139,25 @@ def borders(
     words: NDArray[np.int32],
     lengths: NDArray[np.uint8],
     basin: NDArray[np.int32],
-    height: int,
-    width: int,
+    canvas: NDArray[np.int32],
     n_basins: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Sum over the faces between every two basins how their flows differ.
 
-    Returns, all as integers, so that sums do not depend on the order:
+    `canvas` (z, y, x) is `basin`, painted. Returns, all as integers, so that sums do not depend on
+    the order:
 
     pairs
         ``(a, b)`` with a < b.
     sums
-        For each pair the faces across z, y and x; then for the faces across each axis the sum of
-        the flow ``(dz, dy, dx)`` in b minus that in a, in steps of 1 / (127 * 255).
+        For each pair the faces across z, y and x; for the faces across each axis the sum of the
+        flow ``(dz, dy, dx)`` in b minus that in a, in steps of 1 / (127 * 255); and how far the
+        flow parts face by face, across z, y and x.
     basins
         For each basin its voxels, and the sums of their z, y, x and of their flow lengths.
     """
-    n = voxels.size
+    _, height, width = canvas.shape
+    flat = canvas.reshape(-1)
     size = 1024
     keys = np.full(size, -1, np.int64)
     sums = np.zeros((size, 15), np.int64)
@@ -126,33 +165,38 @@ def borders(
     basins = np.zeros((n_basins + 1, 5), np.int64)
     strides = (height * width, width, 1)
     ahead = np.zeros(3, np.int64)  # for each axis, an index that walks in front of i
-    for i in range(n):
+    row_end = np.int64(0)
+    x, y, z = np.int64(0), np.int64(0), np.int64(0)
+    last = flat.size
+    for i in range(voxels.size):
         mine = basin[i]
         if mine == 0:
             continue
         p = np.int64(voxels[i])
-        row = p // width
-        x = p - row * width
-        z = row // height
-        y = row - z * height
+        if p >= row_end:
+            row = p // width
+            row_end = (row + 1) * width
+            z = row // height
+            y = row - z * height
+        x = p - row_end + width
         basins[mine, 0] += 1
         basins[mine, 1] += z
         basins[mine, 2] += y
         basins[mine, 3] += x
         basins[mine, 4] += lengths[i]
         for axis in range(3):
+            target = p + strides[axis]
+            if target >= last:
+                continue
+            other = flat[target]
+            if other == mine or other == 0:
+                continue
             if (axis == 2 and x == width - 1) or (axis == 1 and y == height - 1):
                 continue
-            target = p + strides[axis]
-            j = max(ahead[axis], i + 1)
-            while j < n and voxels[j] < target:
+            j = ahead[axis]
+            while voxels[j] < target:
                 j += 1
             ahead[axis] = j
-            if j == n or voxels[j] != target:
-                continue
-            other = basin[j]
-            if other == 0 or other == mine:
-                continue
             key = np.int64(min(mine, other)) * (n_basins + 1) + max(mine, other)
             at = _slot(keys, key)
             if keys[at] == -1:

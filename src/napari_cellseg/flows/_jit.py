@@ -23,9 +23,19 @@ def kernel(function: F) -> F:
 
 
 def thread_count(threads: int | None) -> int:
-    """Number of threads to use: `threads`, or one per core that this process may use."""
+    """Number of threads to use: `threads`, or one per core that this process may use.
+
+    The environment variable ``NAPARI_CELLSEG_THREADS``, a whole number, lowers the default.
+    """
     if threads is not None:
         return max(1, threads)
+    wanted = os.environ.get("NAPARI_CELLSEG_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return min(int(wanted), _cores())
+    return _cores()
+
+
+def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux

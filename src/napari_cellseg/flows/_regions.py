@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cellseg.flows._basins import find, unite
+from napari_cellseg.flows._basins import unite
 from napari_cellseg.flows._jit import kernel
 
 
@@ -24,32 +24,45 @@ def pieces(
     """
     depth, height, width = canvas.shape
     flat = canvas.reshape(-1)
+    plane = height * width
     n = voxels.size
     parent = np.arange(n).astype(np.int32)
-    for axis in range(3):
-        stride = height * width if axis == 0 else (width if axis == 1 else 1)
-        j = 0
-        for i in range(n):
-            mine = label[i]
-            if mine == 0:
-                continue
-            p = voxels[i]
-            if axis == 2 and p % width == width - 1:
-                continue
-            if axis == 1 and p // width % height == height - 1:
-                continue
-            if axis == 0 and p + stride >= flat.size:
-                break
-            if flat[p + stride] != mine:
-                continue
-            while voxels[j] < p + stride:
-                j += 1
-            unite(parent, i, j)
-    for second in range(2):
+    below, front = 0, 0  # indices that walk one plane and one row in front of i
+    row_end = np.int64(0)
+    last_row, last_column = False, False
+    for i in range(n):
+        mine = label[i]
+        if mine == 0:
+            continue
+        p = np.int64(voxels[i])
+        if p >= row_end:
+            row = p // width
+            row_end = (row + 1) * width
+            last_row = row % height == height - 1
+        last_column = p == row_end - 1
+        inner = p > row_end - width and flat[p - 1] == mine  # the voxel before it is the same
+        if not last_column and flat[p + 1] == mine:
+            unite(parent, i, i + 1)
+        # where the voxel before it has the same neighbour, that one has united them
+        target = p + width
+        if not last_row and flat[target] == mine and not (inner and flat[target - 1] == mine):
+            while voxels[front] < target:
+                front += 1
+            unite(parent, i, front)
+        target = p + plane
+        if target < flat.size and flat[target] == mine and not (inner and flat[target - 1] == mine):
+            while voxels[below] < target:
+                below += 1
+            unite(parent, i, below)
+    main = np.empty(0, np.int64)
+    size = np.empty(0, np.int32)
+    several = False
+    for attempt in range(2):
         size = np.zeros(n, np.int32)
         for i in range(n):
+            parent[i] = parent[parent[i]]  # roots come first: now every parent is a root
             if label[i] != 0:
-                size[find(parent, i)] += 1
+                size[parent[i]] += 1
         main = np.full(highest + 1, -1, np.int64)
         several = False
         for i in range(n):
@@ -59,21 +72,21 @@ def pieces(
                     several = True
                 if main[k] == -1 or size[i] > size[main[k]]:
                     main[k] = i
-        if not several or second == 1:
+        if not several or attempt == 1:
             break
         for i in range(n):  # diagonal contacts, of the voxels outside of main pieces only
             mine = label[i]
-            if mine == 0 or find(parent, i) == main[mine]:
+            if mine == 0 or parent[i] == main[mine]:
                 continue
-            p = voxels[i]
-            z, y, x = p // (height * width), p // width % height, p % width
+            p = np.int64(voxels[i])
+            z, y, x = p // plane, p // width % height, p % width
             for zz in range(max(0, z - 1), min(depth, z + 2)):
                 for yy in range(max(0, y - 1), min(height, y + 2)):
                     for xx in range(max(0, x - 1), min(width, x + 2)):
                         if canvas[zz, yy, xx] == mine:
-                            j = np.searchsorted(voxels, (zz * height + yy) * width + xx)
-                            if j < n and voxels[j] == (zz * height + yy) * width + xx:
-                                unite(parent, i, j)
+                            unite(
+                                parent, i, np.searchsorted(voxels, (zz * height + yy) * width + xx)
+                            )
     lost = np.empty(64, np.int64)
     lost_size = np.empty(64, np.int64)
     count = 0
@@ -96,7 +109,7 @@ def pieces(
             count += 1
         for i in range(n):
             if label[i] != 0:
-                new = fresh[find(parent, i)]
+                new = fresh[parent[i]]
                 if new != 0:
                     label[i] = max(new, 0)
                     flat[voxels[i]] = label[i]
@@ -135,7 +148,7 @@ def fill(canvas: NDArray[np.int32], boxes: NDArray[np.int32], planar: bool) -> N
     What is enclosed but belongs to another instance stays. Returns the raster index of each voxel
     that was filled.
     """
-    depth, height, width = canvas.shape
+    _, height, width = canvas.shape
     filled = np.empty(256, np.int64)
     count = 0
     pad = 0 if planar else 1

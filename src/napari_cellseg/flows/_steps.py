@@ -28,7 +28,7 @@ def ranks(words: NDArray[np.int32]) -> tuple[NDArray[np.uint64], NDArray[np.int6
 
 
 @kernel
-def _rank(index: int, bits: NDArray[np.uint64], before: NDArray[np.int64]) -> int:
+def _rank(index: int, bits: NDArray[np.uint64], before: NDArray[np.int64]) -> np.int64:
     low = bits[index >> 6] & ((np.uint64(1) << np.uint64(index & 63)) - np.uint64(1))
     low -= (low >> np.uint64(1)) & np.uint64(0x5555555555555555)
     low = (low & np.uint64(0x3333333333333333)) + (
@@ -36,15 +36,21 @@ def _rank(index: int, bits: NDArray[np.uint64], before: NDArray[np.int64]) -> in
     )
     low = (low + (low >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
     low = (low * np.uint64(0x0101010101010101)) >> np.uint64(56)
-    return before[index >> 6] + np.int64(low)
+    return np.int64(before[index >> 6] + np.int64(low))
 
 
 @kernel
 def _heaviest(
-    volume: NDArray[np.int32], z0: int, y0: int, x0: int, dz: float, dy: float, dx: float
+    volume: NDArray[np.int32],
+    z0: int,
+    y0: int,
+    x0: int,
+    dz: np.float32,
+    dy: np.float32,
+    dx: np.float32,
 ) -> int:
     """Raster index of the foreground voxel around a position that weighs most in it, or -1."""
-    depth, height, width = volume.shape
+    _, height, width = volume.shape
     iz, iy, ix = int(np.floor(dz)), int(np.floor(dy)), int(np.floor(dx))
     fz, fy, fx = dz - np.float32(iz), dy - np.float32(iy), dx - np.float32(ix)
     best = np.float32(0)

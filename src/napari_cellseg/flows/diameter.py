@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from napari_cellseg.flows.field import FlowField
 from napari_cellseg.flows.label import label_field
-from napari_cellseg.flows.limits import ToGrey, normalised
+from napari_cellseg.flows.limits import ToGrey, intensity_limits, luminance, normalised
 from napari_cellseg.flows.predict import predict_planes
 from napari_cellseg.networks.protocol import FlowNetwork
+from napari_cellseg.volume import Volume
 
 #: Diameters tried first, in voxels of y; neighbours differ by less than the network tolerates.
 _CANDIDATES = (9.0, 16.0, 28.0, 50.0, 90.0)
@@ -81,6 +82,38 @@ def estimate_diameter(
         if close:
             break
     return float(diameter * spacing[1])
+
+
+def measure_diameter(
+    volume: Volume,
+    network: FlowNetwork,
+    channel: int | str = 0,
+    check: Callable[[], None] | None = None,
+) -> float | None:
+    """Estimate the diameter of the cells of a volume, at its first time point.
+
+    Parameters
+    ----------
+    volume : Volume
+    network : FlowNetwork
+    channel : int or str
+    check : callable, optional
+        Called between predictions; may raise to stop.
+
+    Returns
+    -------
+    float or None
+        In µm where the spacing is known, else in voxels of y; None if no cell is found.
+
+    Raises
+    ------
+    InputError
+        If the image is constant, or there is no such channel.
+    """
+    grey = luminance if volume.rgb else None
+    stacks = [volume.stack(channel, t) for t in range(volume.n_times)]
+    limits = intensity_limits(stacks, network.percentiles, repr(volume.name), grey)
+    return estimate_diameter(stacks[0], volume.spacing, network, limits, grey, check)
 
 
 def show_planes(

@@ -54,8 +54,11 @@ class FlowField:
             raise InputError(f"The logits have an empty axis (shape {self.logits.shape}).")
         steps = check_spacing(spacing)
         if self.ndim == 3 and len(spacing) != 3:
-            raise InputError(f"The spacing {spacing!r} must be three numbers (z, y, x) for a volume.")
-        self.spacing: tuple[float, float, float] = (float(steps[0]), float(steps[1]), float(steps[2]))
+            raise InputError(
+                f"The spacing {spacing!r} of a volume must be three numbers (z, y, x)."
+            )
+        z, y, x = steps.tolist()
+        self.spacing: tuple[float, float, float] = (z, y, x)
         _require_finite(self.flow, "flow")
         _require_finite(self.logits, "logits")
         self._integrations: dict[int, Integration] = {}

@@ -78,8 +78,12 @@ class Grid:
 
     @property
     def orientations(self) -> tuple[str, ...]:
-        """Orientations to predict: a single plane has one."""
-        return ORIENTATIONS if self.shape[0] > 1 else ("xy",)
+        """Orientations to predict: all three, or the one of a volume that is a single plane."""
+        for orientation, (rows, cols, along) in AXES.items():
+            whole = along == 0 or min(self.shape[rows], self.shape[cols]) > 1
+            if self.shape[along] == 1 and whole:
+                return (orientation,)
+        return ORIENTATIONS
 
     def network_pixels(self) -> int:
         """Pixels that the network will see, over all orientations."""

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 #: Logit of p = 0.003, the loosest threshold that is useful: trajectories start above it.
 LOOSEST = float(np.float32(np.log(0.003 / 0.997)))
 
-_STEPS = 3  # sub-voxel steps of every voxel
-_CROSS = 0.8
+_STEPS = 3  # unit steps of every voxel, at least
+_REACH = 0.8  # and at least so many that they span this many voxels along the coarsest axis
+_CROSS = 2.0  # a voxel that has not left its own goes on for as many as span this many voxels
 _DOUBLINGS = 12
+_SLAB = 1 << 19  # voxels that are packed at once: their float32 flow is 6 MB
 _PIECE = 1 << 16  # voxels that one call of a stepping kernel moves: short enough to cancel
 
 
@@ -126,14 +128,13 @@ def integrate(
             f"The foreground has {voxels.size} voxels, more than can be integrated at once."
         )
     ratio = voxel_ratio(steps, planar)
-    limit = step_limit(ratio)
     if device == "cpu":
-        terminal = _pointers(volume, voxels, ratio, limit, threads, progress)
+        terminal = _pointers(volume, voxels, ratio, threads, progress)
     else:
         from napari_cellseg.flows._torch_steps import pointers
 
         name = device.removeprefix("torch-")
-        terminal = pointers(volume, voxels, ratio, _STEPS, limit, name, progress)
+        terminal = pointers(volume, voxels, ratio, *step_counts(ratio), name, progress)
     for _ in range(_DOUBLINGS):
         _poll(progress)
         further = terminal[terminal]
@@ -159,13 +160,14 @@ def voxel_ratio(spacing: NDArray[np.float64], planar: bool) -> NDArray[np.float3
     ratio = spacing[1:].min() / spacing
     if planar:
         ratio[0] = 0.0
-    return ratio.astype(np.float32)
+    return np.asarray(ratio, np.float32)
 
 
-def step_limit(ratio: NDArray[np.float32]) -> int:
-    """Most steps that a voxel may take to leave its own voxel along the coarsest axis."""
+def step_counts(ratio: NDArray[np.float32]) -> tuple[int, int]:
+    """Steps of every voxel, and the most of one that has not left its own voxel by then."""
     slowest = float(ratio[ratio > 0].min())
-    return max(_STEPS, int(np.ceil(min(_CROSS / slowest, 64.0))))
+    steps = max(_STEPS, int(np.ceil(min(_REACH / slowest, 32.0) - 1e-3)))
+    return steps, max(steps, int(np.ceil(min(_CROSS / slowest, 64.0) - 1e-3)))
 
 
 def _pack(
@@ -181,7 +183,7 @@ def _pack(
 
     shape = logits.shape
     plane = shape[1] * shape[2]
-    thickness = max(1, (1 << 20) // plane)
+    thickness = max(1, _SLAB // plane)
     starts = list(range(0, shape[0], thickness))
     limit = np.float32(floor)
 
@@ -192,8 +194,8 @@ def _pack(
     counts = run_chunks(count, starts, threads)
     ends = np.cumsum(counts)
     total = int(ends[-1])
-    volume = np.zeros(shape, np.int32)
-    voxels = np.empty(total, np.int32 if logits.size < 2**31 else np.int64)
+    volume: NDArray[np.int32] = np.zeros(shape, np.int32)
+    voxels: NDArray[np.integer] = np.empty(total, np.int32 if logits.size < 2**31 else np.int64)
     kept = np.empty(total, np.float32)
     lengths = np.empty(total, np.uint8)
 
@@ -220,7 +222,6 @@ def _pointers(
     volume: NDArray[np.int32],
     voxels: NDArray[np.integer],
     ratio: NDArray[np.float32],
-    limit: int,
     threads: int | None,
     progress: "Progress | None",
 ) -> NDArray[np.int32]:
@@ -228,13 +229,14 @@ def _pointers(
     from napari_cellseg.flows import _steps
     from napari_cellseg.flows._jit import run_chunks
 
+    steps, limit = step_counts(ratio)
     ranks = _steps.ranks(volume.reshape(-1))
     terminal = np.empty(voxels.size, np.int32)
 
     def move(start: int) -> None:
         _poll(progress)
         part = slice(start, start + _PIECE)
-        _steps.move(volume, voxels[part], ratio, _STEPS, limit, *ranks, terminal[part])
+        _steps.move(volume, voxels[part], ratio, steps, limit, *ranks, terminal[part])
 
     run_chunks(move, list(range(0, voxels.size, _PIECE)), threads)
     return terminal

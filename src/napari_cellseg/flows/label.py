@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from napari_cellseg.errors import InputError
 from napari_cellseg.flows.field import FlowField
-from napari_cellseg.flows.merging import unite_basins
+from napari_cellseg.flows.merging import BasinGraph
 
 if TYPE_CHECKING:
     from napari_cellseg.flows.integrate import Integration
     from napari_cellseg.flows.progress import Progress
 
 _LINK = 2.0  # terminals within this many finest in-plane voxels are one sink
+
+_COARSE = 2.5  # planes farther apart than this, in finest in-plane voxels, are judged one by one
 
 #: Why a sink gave no instance.
 REASONS = ("small", "stray", "flow error")
@@ -195,10 +197,10 @@ class _Frame:
         threshold: float,
         min_size: int,
     ) -> None:
-        from napari_cellseg.flows import _basins, _regions
-        from napari_cellseg.flows._diffusion import instance_boxes
+        from napari_cellseg.flows import _regions
 
         self.shape = integration.shape
+        self.planar = integration.planar
         self.canvas = labels.view(np.int32).reshape(self.shape)
         self.rejected: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
         label, seeds = _seeded(integration, threshold, self.canvas)
@@ -207,28 +209,20 @@ class _Frame:
             integration.voxels, label, self.canvas, len(seeds) - 1, max(1, min_size)
         )
         self._reject(integration.voxels[lost], lost_size, "stray")
-        boxes = instance_boxes(self.canvas, highest, False)
-        boxes = boxes[_regions.gapped(self.canvas, boxes)]
-        filled = _regions.fill(self.canvas, boxes, integration.planar)
-        count, logit, length, first = _regions.sums(
+        count, logit, length, self.first = _regions.sums(
             integration.voxels, integration.logits, integration.lengths, self.canvas, highest
         )
-        # a hole may hold voxels that were never covered: they count in the size, not in the means
         with np.errstate(invalid="ignore"):
             self.logit = (logit / count).astype(np.float32)
             self.agreement = (length / count).astype(np.float32)
         self.voxels = count
-        inside = np.bincount(self.canvas.reshape(-1)[filled], minlength=highest + 1)
-        covered = np.isin(filled, integration.voxels)
-        inside -= np.bincount(self.canvas.reshape(-1)[filled[covered]], minlength=highest + 1)
-        self.voxels = count + inside
-        self.first = first
-        self.sink = first.copy()
+        self.sink = self.first.copy()
         self.sink[1 : len(seeds)] = integration.voxels[seeds[1:]]
         self.flow_error: NDArray[np.float32] | None = None
-        small = np.flatnonzero((self.voxels > 0) & (self.voxels < min_size))
-        self._reject(self.sink[small], self.voxels[small], "small")
-        self._keep((self.voxels >= max(1, min_size)))
+        small = np.flatnonzero((count > 0) & (count < min_size))
+        self._reject(self.sink[small], count[small], "small")
+        self._keep(count >= max(1, min_size))
+        self._fill()
 
     def check_flow(self, field: FlowField, limit: float | None, threads: int | None) -> None:
         """Measure flow errors, and drop instances above `limit`."""
@@ -240,6 +234,19 @@ class _Frame:
         bad = np.flatnonzero(self.flow_error > limit)
         self._reject(self.sink[bad], self.voxels[bad], "flow error")
         self._keep(~(self.flow_error > limit))
+        if bad.size:
+            self._fill()
+
+    def _fill(self) -> None:
+        """Fill what each instance encloses; only its size counts it, not its means."""
+        from napari_cellseg.flows import _regions
+        from napari_cellseg.flows._diffusion import instance_boxes
+
+        boxes = instance_boxes(self.canvas, self.voxels.size - 1, False)
+        boxes = boxes[_regions.gapped(self.canvas, boxes)]
+        filled = _regions.fill(self.canvas, boxes, self.planar)
+        ids = self.canvas.reshape(-1)[filled]
+        self.voxels = self.voxels + np.bincount(ids, minlength=self.voxels.size)
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
         """Drop the other ids, and number these 1..n by their first voxel."""
@@ -257,9 +264,7 @@ class _Frame:
         if self.flow_error is not None:
             self.flow_error = self.flow_error[rows]
 
-    def _reject(
-        self, where: NDArray[np.integer], voxels: NDArray[np.int64], reason: str
-    ) -> None:
+    def _reject(self, where: NDArray[np.integer], voxels: NDArray[np.int64], reason: str) -> None:
         position = np.stack(np.unravel_index(where.astype(np.int64), self.shape), -1)
         self.rejected.append((position, voxels, REASONS.index(reason)))
 
@@ -268,46 +273,54 @@ def _seeded(
     integration: "Integration", threshold: float, canvas: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Basin of each covered voxel, parts of a cell united; and the sink of each, by its number."""
-    from napari_cellseg.flows import _basins
+    from napari_cellseg.flows import _basins, _regions
 
-    _, height, width = integration.shape
+    spacing, (_, height, width) = integration.spacing, integration.shape
     label = np.empty(integration.voxels.size, np.int32)
     seeds = _basins.terminal_basins(
         integration.voxels,
         integration.terminal,
         integration.logits,
         np.float32(threshold),
-        _link_offsets(integration.spacing, integration.planar),
+        _link_offsets(spacing, integration.planar),
         canvas,
         label,
     )
-    pairs, sums, basins = _basins.borders(
-        integration.voxels,
-        integration.words,
-        integration.lengths,
-        label,
-        height,
-        width,
-        len(seeds) - 1,
+    slices = None
+    if not integration.planar and spacing[0] > _COARSE * min(spacing[1:]):
+        slices = _basins.split_planes(integration.voxels, label, height * width, len(seeds) - 1)
+        seeds = seeds[slices]
+    _regions.paint(integration.voxels, label, canvas)
+    graph = BasinGraph(
+        *_basins.borders(
+            integration.voxels,
+            integration.words,
+            integration.lengths,
+            label,
+            canvas,
+            len(seeds) - 1,
+        ),
+        spacing,
+        integration.planar,
     )
-    owner = unite_basins(basins, pairs, sums, integration.spacing, integration.planar)
-    return owner.astype(np.int32)[label], seeds
+    if slices is not None:
+        graph.join_slices(slices)
+    graph.unite()
+    return graph.owner.astype(np.int32)[label], seeds
 
 
 def _link_offsets(spacing: tuple[float, float, float], planar: bool) -> NDArray[np.int64]:
     """Offsets (z, y, x), one of each opposite two, at which terminals belong to one sink.
 
-    A ball of `_LINK` finest in-plane voxels; one step along a coarse axis counts as a fine one,
-    because a sink between two planes leaves terminals in both.
+    A ball of `_LINK` finest in-plane voxels.
     """
     steps = np.asarray(spacing)
-    finest = steps[1:].min()
-    reach = [0 if planar and axis == 0 else 1 + int(_LINK * finest / steps[axis]) for axis in range(3)]
+    radius = _LINK * steps[1:].min() * (1 + 1e-6)
+    reach = [0 if planar and axis == 0 else int(radius / steps[axis]) for axis in range(3)]
     grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1)
     grid = grid.reshape(-1, 3)
-    away = np.abs(grid) * steps - (np.abs(grid) > 0) * np.maximum(steps - finest, 0)
-    near = grid[(away**2).sum(1) <= (_LINK * finest) ** 2 * (1 + 1e-9)]
-    return near[len(near) // 2 + 1 :].astype(np.int64)
+    near = grid[((grid * steps) ** 2).sum(1) <= radius**2]
+    return np.asarray(near[len(near) // 2 + 1 :], np.int64)
 
 
 def _joined(labels: NDArray[np.uint32], frames: list[_Frame]) -> Labelling:

@@ -119,4 +119,5 @@ def normalised(
     """
     low, high = limits
     scaled = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
-    return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=8.0, neginf=0.0), -1.0, 8.0)
+    finite = np.nan_to_num(scaled, nan=0.0, posinf=8.0, neginf=0.0)
+    return np.asarray(np.clip(finite, -1.0, 8.0), np.float32)

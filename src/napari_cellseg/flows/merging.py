@@ -9,85 +9,184 @@ a border stands noise that no single voxel stands, and needs no guess of the cel
 import numpy as np
 from numpy.typing import NDArray
 
-_PARTING = 0.12  # mean difference of flow components, relative to the flow's length, across a border that parts two cells
+_PARTING = 0.12  # mean difference of flow components across a border, relative to their length,
+# above which it parts two cells
 _NECK = 0.2  # borders smaller than this share of a basin's cross-section join nothing
-_MIX = np.maximum
 _SHORT = 0.05  # flows shorter than this say nothing
+_CUT = 0.35  # the same as _PARTING, to cut a basin between two planes
+_SLICE = 0.3  # slices smaller than this share of the largest one of a basin are not cut off
 
 
-def unite_basins(
-    basins: NDArray[np.int64],
-    pairs: NDArray[np.int64],
-    sums: NDArray[np.int64],
-    spacing: tuple[float, float, float],
-    planar: bool,
-    parting: float = _PARTING,
-    mix: float = 0.5,
-    neck: float = _NECK,
-) -> NDArray[np.int64]:
-    """For every basin, the smallest number among the basins that it is united with.
-
-    Best pairs first: in rounds, every two basins that are each other's best partner are united and
-    their borders with others added up, until no border is below `parting`.
+class BasinGraph:
+    """Basins and their common borders, which can be united.
 
     Parameters
     ----------
-    basins, pairs, sums : arrays of int, shapes (n + 1, 5), (k, 2) and (k, 12)
+    pairs, sums, basins : arrays of int, shapes (k, 2), (k, 15) and (n + 1, 5)
         What `_basins.borders` gives; row 0 of `basins` is unused.
     spacing : tuple of float
         ``(z, y, x)``.
     planar : bool
         Whether sizes are areas.
-    parting, neck : float
-        Thresholds.
+
+    Attributes
+    ----------
+    owner : numpy.ndarray, shape (n + 1,)
+        The smallest number among the basins that each one is united with.
     """
-    steps = np.asarray(spacing)
-    if planar:
-        steps = np.array([1.0, *steps[1:]])
-    unit = steps.prod()
-    area = unit / steps  # of a face across each axis
-    volume = basins[:, 0] * unit
-    moment = basins[:, 1:4] * steps * unit
-    length = basins[:, 4] * unit / 255.0
-    a, b = pairs[:, 0], pairs[:, 1]
-    order = np.lexsort((b, a))
-    a, b = a[order], b[order]
-    faces = (sums[:, :3] @ area)[order]
-    parts = np.einsum("kac,a->kc", sums[order, 3:12].reshape(-1, 3, 3), area) / (127.0 * 255.0)
-    apart = (sums[:, 12:] @ area)[order] / (127.0 * 255.0)
-    owner = np.arange(len(basins))
-    power = 1 / 2 if planar else 2 / 3
-    while a.size:
-        way = moment[b] / volume[b, None] - moment[a] / volume[a, None]
+
+    def __init__(
+        self,
+        pairs: NDArray[np.int64],
+        sums: NDArray[np.int64],
+        basins: NDArray[np.int64],
+        spacing: tuple[float, float, float],
+        planar: bool,
+    ) -> None:
+        steps = np.array([1.0 if planar else spacing[0], *spacing[1:]])
+        unit = steps.prod()
+        area = unit / steps  # of a face across each axis
+        self._power = 1 / 2 if planar else 2 / 3
+        self.owner = np.arange(len(basins))
+        self._volume = basins[:, 0] * unit
+        self._steps = steps
+        self._count = basins[:, 0].astype(np.int64)
+        self._moment = basins[:, 1:4].astype(np.int64)
+        self._length = basins[:, 4] * unit / 255.0
+        order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+        self._a, self._b = pairs[order, 0], pairs[order, 1]
+        sums = sums[order]
+        self._across = sums[:, 0]  # faces across z; before anything is united
+        # columns: area of the border; flow in b minus flow in a; how far it parts face by face
+        self._border = np.empty((len(pairs), 5))
+        self._border[:, 0] = sums[:, :3] @ area
+        self._border[:, 1:4] = np.einsum("kac,a->kc", sums[:, 3:12].reshape(-1, 3, 3), area)
+        self._border[:, 4] = sums[:, 12:] @ area
+        self._border[:, 1:] /= 127.0 * 255.0
+
+    def unite(self) -> None:
+        """Unite, best pairs first, until every border parts two cells.
+
+        In rounds: every two basins that are each other's best partner are united, and their
+        borders with others added up.
+        """
+        count = len(self.owner)
+        while self._a.size:
+            a, b = self._a, self._b
+            score = self._parting()
+            small = np.minimum(self._volume[a], self._volume[b])
+            score[self._border[:, 0] < _NECK * small**self._power] = np.inf
+            best = np.full(count, np.inf)
+            np.minimum.at(best, a, score)
+            np.minimum.at(best, b, score)
+            chosen = np.flatnonzero((score < _PARTING) & (score == best[a]) & (score == best[b]))
+            if not chosen.size:
+                break
+            # ties: a basin is in one union a round, the first by raster order
+            first = np.full(count, a.size)
+            np.minimum.at(first, a[chosen], chosen)
+            np.minimum.at(first, b[chosen], chosen)
+            chosen = chosen[(first[a[chosen]] == chosen) & (first[b[chosen]] == chosen)]
+            target = np.arange(count)
+            target[b[chosen]] = a[chosen]
+            self._contract(target)
+
+    def join_slices(self, basin: NDArray[np.int32]) -> None:
+        """Unite the slices of each basin, except where the flow clearly parts between two planes.
+
+        Where planes are coarse a single step can leave a thin cell for the next one, and the two
+        share a sink. A single plane between two cells is no third one: it is a blurred border.
+
+        Parameters
+        ----------
+        basin : array of int, shape (n + 1,)
+            The basin that each node, a slice of it in one plane, is of.
+        """
+        if len(basin) < 2:
+            return
+        # nodes are numbered plane by plane: a stable sort puts slices of a basin in order of z
+        order = np.argsort(basin[1:], kind="stable") + 1
+        near, far = order[:-1], order[1:]
+        same = basin[near] == basin[far]
+        parting = np.where(same, self._slice_parting(near, far), np.inf)
+        cut = parting > _CUT
+        largest = np.zeros(int(basin.max()) + 1)
+        np.maximum.at(largest, basin, self._volume)
+        small = np.minimum(self._volume[near], self._volume[far]) < _SLICE * largest[basin[near]]
+        cut &= ~(small & same)
+        # a slice alone between two cuts goes with the weaker; alone at an end, it must be bare
+        above, below = self._covered(basin)
+        bounded = np.concatenate([[np.inf], parting, [np.inf]])
+        opened = np.concatenate([[True], cut, [True]])
+        before, after = bounded[:-2], bounded[2:]
+        end_first, end_last = ~np.isfinite(before), ~np.isfinite(after)
+        cut &= ~(same & opened[:-2] & ~end_first & (before >= parting))
+        cut &= ~(same & opened[2:] & ~end_last & (after > parting))
+        cut &= ~(same & end_first & below[near])
+        cut &= ~(same & end_last & above[far])
+        start = np.concatenate([[True], cut])
+        target = np.zeros(len(basin), np.int64)
+        target[order] = order[start][np.cumsum(start) - 1]
+        self._contract(target)
+
+    def _slice_parting(
+        self, near: NDArray[np.int64], far: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """How far the flow parts across the faces of two nodes; 0 without a common face."""
+        out = np.zeros(len(near))
+        key = self._a * len(self.owner) + self._b
+        if key.size:
+            wanted = near * len(self.owner) + far
+            where = np.minimum(np.searchsorted(key, wanted), key.size - 1)
+            met = key[where] == wanted
+            score = self._border[:, 4] / (self._border[:, 0] * self._mean_length())
+            out[met] = score[where[met]]
+        return out
+
+    def _covered(self, basin: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which slices have other basins over much of them in the next, and in the last plane."""
+        other = basin[self._a] != basin[self._b]
+        next_plane = np.bincount(self._a[other], self._across[other], len(basin))
+        last_plane = np.bincount(self._b[other], self._across[other], len(basin))
+        much = _SLICE * self._count
+        return next_plane > much, last_plane > much
+
+    def _mean_length(self) -> NDArray[np.float64]:
+        length = self._length[self._a] + self._length[self._b]
+        volume = self._volume[self._a] + self._volume[self._b]
+        return np.asarray(np.maximum(length / volume, _SHORT))
+
+    def _parting(self) -> NDArray[np.float64]:
+        """For every border, how far the flow parts there: 0 not at all, 2 entirely.
+
+        The mean of two measures. Along the normal of each face: best in noise. Along the line
+        between the centres of both basins: right where planes are so coarse that the flow turns
+        between two of them.
+        """
+        a, b = self._a, self._b
+        # from a whole voxel near a, so that it is the same to the bit wherever the volume lies
+        count_a, count_b = self._count[a, None], self._count[b, None]
+        origin = self._moment[a] // count_a
+        way = (self._moment[b] - count_b * origin) / count_b
+        way -= (self._moment[a] - count_a * origin) / count_a
+        way *= self._steps
         way /= np.maximum(np.sqrt((way**2).sum(1, keepdims=True)), 1e-9)
-        mean = (length[a] + length[b]) / (volume[a] + volume[b])
-        both = (np.maximum((parts * way).sum(1), apart) if mix < 0 else mix * (parts * way).sum(1) + (1 - mix) * apart)
-        score = both / (faces * np.maximum(mean, _SHORT))
-        score[faces < neck * np.minimum(volume[a], volume[b]) ** power] = np.inf
-        best = np.full(len(basins), np.inf)
-        np.minimum.at(best, a, score)
-        np.minimum.at(best, b, score)
-        chosen = np.flatnonzero((score < parting) & (score == best[a]) & (score == best[b]))
-        if not chosen.size:
-            break
-        # ties: a basin is in one union a round, the first by raster order
-        first = np.full(len(basins), a.size)
-        np.minimum.at(first, a[chosen], chosen)
-        np.minimum.at(first, b[chosen], chosen)
-        chosen = chosen[(first[a[chosen]] == chosen) & (first[b[chosen]] == chosen)]
-        target = np.arange(len(basins))
-        target[b[chosen]] = a[chosen]
-        owner = target[owner]
-        for total in (volume, moment, length):
-            total[a[chosen]] += total[b[chosen]]
-        a, b = target[a], target[b]
-        swapped = a > b
+        along = (self._border[:, 1:4] * way).sum(1)
+        both = (along + self._border[:, 4]) / 2
+        return np.asarray(both / (self._border[:, 0] * self._mean_length()))
+
+    def _contract(self, target: NDArray[np.int64]) -> None:
+        """Make each node part of its target, a node that keeps its number."""
+        moved = np.flatnonzero(target != np.arange(target.size))
+        for total in (self._volume, self._count, self._moment, self._length):
+            np.add.at(total, target[moved], total[moved])
+        self.owner = target[self.owner]
+        a, b = target[self._a], target[self._b]
+        self._border[a > b, 1:4] *= -1
         a, b = np.minimum(a, b), np.maximum(a, b)
-        parts[swapped] *= -1
-        keep = a != b
-        key, where = np.unique(a[keep] * len(basins) + b[keep], return_inverse=True)
-        a, b = key // len(basins), key % len(basins)
-        faces = np.bincount(where, faces[keep], key.size)
-        apart = np.bincount(where, apart[keep], key.size)
-        parts = np.stack([np.bincount(where, part[keep], key.size) for part in parts.T], 1)
-    return owner
+        kept = a != b
+        key, where = np.unique(a[kept] * target.size + b[kept], return_inverse=True)
+        self._a, self._b = key // target.size, key % target.size
+        self._border = np.stack(
+            [np.bincount(where, column, key.size) for column in self._border[kept].T], 1
+        )

@@ -88,7 +88,7 @@ def _spans(length: int, tile: int) -> list[tuple[int, int]]:
     if length <= tile:
         return [(0, length)]
     step = tile - OVERLAP
-    starts = list(range(0, length - tile, step)) + [length - tile]
+    starts = [*range(0, length - tile, step), length - tile]
     return [(s, s + tile) for s in starts]
 
 

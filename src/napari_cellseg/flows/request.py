@@ -15,7 +15,9 @@ def check_probability(probability: float) -> float:
     """Return the probability as a float; it must lie between 0 and 1, both excluded."""
     value = _number(probability, "probability")
     if not 0 < value < 1:
-        raise InputError(f"probability={probability!r} is out of range: give a number between 0 and 1.")
+        raise InputError(
+            f"probability={probability!r} is out of range: give a number between 0 and 1."
+        )
     return value
 
 
@@ -38,7 +40,9 @@ def check_flow_error(flow_error: float | None) -> float | None:
         return None
     value = _number(flow_error, "flow_error")
     if not (value > 0 and math.isfinite(value)):
-        raise InputError(f"flow_error={flow_error!r} is out of range: give a positive number or None.")
+        raise InputError(
+            f"flow_error={flow_error!r} is out of range: give a positive number or None."
+        )
     return value
 
 

@@ -1,6 +1,8 @@
 """What a segmentation returns, and how its labels are made again from the kept field."""
 
-from dataclasses import dataclass, field, replace
+import dataclasses
+from dataclasses import dataclass, replace
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +11,12 @@ from numpy.typing import NDArray
 from napari_cellseg.flows.field import FlowField
 from napari_cellseg.flows.label import Labelling, label_field
 from napari_cellseg.flows.progress import Progress
+from napari_cellseg.flows.request import (
+    check_flow_error,
+    check_min_size,
+    check_probability,
+    default_min_size,
+)
 from napari_cellseg.flows.table import instance_table
 
 if TYPE_CHECKING:
@@ -43,13 +51,13 @@ class Segmentation:
     parameters: dict[str, Any]
     notices: tuple[str, ...] = ()
     region: tuple[slice, ...] | None = None
-    timings: dict[str, float] = field(default_factory=dict)
+    timings: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def relabel(
         self,
-        probability: float | None = None,
-        min_size: int | None = None,
-        flow_error: float | None = None,
+        probability: float | EllipsisType = ...,
+        min_size: int | EllipsisType | None = ...,
+        flow_error: float | EllipsisType | None = ...,
         progress: Progress | None = None,
     ) -> "Segmentation":
         """Label the kept field again with other thresholds; the network does not run.
@@ -58,24 +66,36 @@ class Segmentation:
         ----------
         probability : float, optional
             Cell probability from which a voxel is foreground; unchanged by default.
-        min_size : int, optional
-            Smallest instance in voxels; unchanged by default.
-        flow_error : float, optional
-            Largest flow error of an instance; unchanged by default.
+        min_size : int or None, optional
+            Smallest instance in voxels, None for automatic; unchanged by default.
+        flow_error : float or None, optional
+            Largest flow error of an instance, None for any; unchanged by default.
         progress : Progress, optional
 
         Returns
         -------
         Segmentation
             With the same field.
+
+        Raises
+        ------
+        InputError
+            If a threshold is out of range.
+        Cancelled
+            If ``progress`` was cancelled.
         """
         parameters = dict(self.parameters)
-        if probability is not None:
-            parameters["probability"] = float(probability)
-        if min_size is not None:
-            parameters["min_size"] = int(min_size)
-        if flow_error is not None:
-            parameters["flow_error"] = float(flow_error)
+        if probability is not ...:
+            parameters["probability"] = check_probability(probability)
+        if min_size is not ...:
+            size = check_min_size(min_size)
+            if size is None:
+                size = default_min_size(
+                    parameters["diameter"], self.field.spacing, self.field.ndim == 3
+                )
+            parameters["min_size"] = size
+        if flow_error is not ...:
+            parameters["flow_error"] = check_flow_error(flow_error)
         labelling = label_with(self.field, parameters, progress)
         return replace(
             self,

@@ -1,10 +1,8 @@
 """The built-in network: small, trained by this repository, part of the package."""
 
-import hashlib
 import json
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from torch import Tensor
 from napari_cellseg.errors import ModelError
 from napari_cellseg.networks.device import fast_dtype, resolve_device
 from napari_cellseg.networks.flow_unet import FlowUNet, fold_batch_norm
+from napari_cellseg.networks.packaged import packaged_weights
 
 FORMAT = "napari-cellseg flow-unet 1"
 
@@ -30,7 +29,7 @@ class Familiar:
     basis : Tensor, (n_features, k)
         Whitening projection: training images have unit variance along each of its columns.
     limit : float
-        Distance that one in two hundred training images exceeds.
+        Distance from which an image counts as strange.
     """
 
     mean: Tensor
@@ -72,9 +71,8 @@ class BuiltinNetwork:
         self._familiar = familiar
         self._device = resolve_device(device)
         self._dtype = fast_dtype(self._device)
-        self._model = fold_batch_norm(model).to(
-            self._device, dtype=self._dtype, memory_format=torch.channels_last
-        )
+        self._model = fold_batch_norm(model).to(self._device, self._dtype)
+        self._model.to(memory_format=torch.channels_last)
 
     @property
     def device(self) -> torch.device:
@@ -103,14 +101,16 @@ class BuiltinNetwork:
         """Distance of the planes' pooled features from the training images', over its limit."""
         if self._familiar is None:
             return None
-        pooled = pooled_features(self._model, planes.to(self._dtype)).float().cpu()
+        pooled = pooled_features(self._model, planes.to(self._dtype)).cpu()
         distance = _distance(pooled, self._familiar.mean, self._familiar.basis)
         return float(distance.median()) / self._familiar.limit
 
 
 @torch.inference_mode()
 def pooled_features(model: FlowUNet, planes: Tensor) -> Tensor:
-    """Mean and spread over each plane of the features at the second coarsest level.
+    """Mean and spread over each plane of the features at the second and third level.
+
+    Deeper levels know cells, not looks; the first knows little but brightness.
 
     Parameters
     ----------
@@ -119,47 +119,43 @@ def pooled_features(model: FlowUNet, planes: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor, (n, n_features)
+    Tensor of float32, (n, n_features)
     """
     x = model.stem(torch.nn.functional.pixel_unshuffle(planes[:, None], 2))
-    for level, block in enumerate(list(model.encoder)[:-1]):
-        if level:
-            x = torch.nn.functional.max_pool2d(x, 2)
-        x = block(x)
-    return torch.cat([x.mean((2, 3)), x.float().std((2, 3)).to(x.dtype)], 1)
+    x = model.encoder[0](x)
+    pooled = []
+    for block in list(model.encoder)[1:3]:
+        x = block(torch.nn.functional.max_pool2d(x, 2))
+        wide = x.float()
+        pooled += [wide.mean((2, 3)), wide.std((2, 3))]
+    return torch.cat(pooled, 1)
 
 
-def describe_familiar(pooled: Tensor, components: int = 24) -> Familiar:
-    """Summarise pooled features of training images for `BuiltinNetwork.strangeness`."""
-    mean = pooled.mean(0)
-    _, values, basis = torch.linalg.svd(pooled - mean, full_matrices=False)
+def describe_familiar(pooled: Tensor, components: int = 16) -> Familiar:
+    """Summarise pooled features of training images for `BuiltinNetwork.strangeness`.
+
+    Parameters
+    ----------
+    pooled : Tensor, (n, n_features)
+        From `pooled_features`.
+    components : int
+        Directions in which training images differ most; distances are measured along them.
+
+    Returns
+    -------
+    Familiar
+    """
+    mean, spread = pooled.mean(0), pooled.std(0) + 1e-3
+    _, values, basis = torch.linalg.svd((pooled - mean) / spread, full_matrices=False)
     scale = values[:components] / len(pooled) ** 0.5
-    white = basis[:components].T / scale
+    white = basis[:components].T / scale / spread[:, None]
     distance = _distance(pooled, mean, white)
-    return Familiar(mean, white, float(np.quantile(distance.numpy(), 0.995)))
+    # held-out kinds of the same images lie up to 1.5 times as far as training images
+    return Familiar(mean, white, 1.5 * float(np.quantile(distance.numpy(), 0.99)))
 
 
 def _distance(pooled: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
     return ((pooled - mean) @ basis).square().mean(1).sqrt()
-
-
-def packaged_weights() -> Any:
-    """Traversable resource of the weights that come with the package."""
-    return files("napari_cellseg.networks") / "weights" / "builtin.safetensors"
-
-
-@cache
-def packaged_card() -> dict[str, Any]:
-    """Facts about the packaged weights: SHA-256, scores, data."""
-    text = (files("napari_cellseg.networks") / "weights" / "builtin.json").read_text("utf-8")
-    card: dict[str, Any] = json.loads(text)
-    return card
-
-
-def verify_packaged_weights() -> bool:
-    """Whether the packaged weights have the SHA-256 that the package says they have."""
-    digest = hashlib.sha256(packaged_weights().read_bytes()).hexdigest()
-    return bool(digest == packaged_card()["sha256"])
 
 
 def save_checkpoint(

@@ -35,12 +35,13 @@ def resolve_device(device: str = "auto") -> "torch.device":
         raise InputError(
             f"device {device!r} is unknown: use auto, cpu, cuda, cuda:N or mps"
         ) from error
-    there = {
-        "cpu": lambda: True,
-        "cuda": lambda: 0 <= (chosen.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available,
-    }
-    if not there.get(chosen.type, lambda: False)():
+    if chosen.type == "cuda":
+        there = 0 <= (chosen.index or 0) < torch.cuda.device_count()
+    elif chosen.type == "mps":
+        there = torch.backends.mps.is_available()
+    else:
+        there = chosen.type == "cpu"
+    if not there:
         raise InputError(f"device {device!r} is not available on this computer: use auto or cpu")
     return chosen
 

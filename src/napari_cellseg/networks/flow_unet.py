@@ -1,6 +1,7 @@
 """The architecture of the built-in network: a small U-Net that works at half resolution."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class FlowUNet(nn.Module):
             previous = width
         self.lateral = nn.ModuleList()
         self.decoder = nn.ModuleList()
-        for fine, coarse in zip(channels[:-1], channels[1:], strict=True):
+        for fine, coarse in pairwise(channels):
             self.lateral.append(nn.Conv2d(coarse, fine, 1))
             self.decoder.append(nn.Sequential(ConvBlock(fine, fine), ConvBlock(fine, fine)))
         self.head = nn.Conv2d(channels[0], 12, 3, padding=1)

@@ -39,7 +39,9 @@ class FlowNetwork(Protocol):
     tile: int
 
     @property
-    def device(self) -> "torch.device": ...
+    def device(self) -> "torch.device":
+        """Where planes must lie."""
+        ...
 
     def to(self, device: str) -> "FlowNetwork":
         """Return the network on another device."""

@@ -74,6 +74,7 @@ class SessionJobs(SessionState):
         lane: LaneName = "batch",
         priority: Priority = Priority.BATCH,
         replace_running: bool = False,
+        finish: bool = False,
     ) -> Job:
         def locked(change: Callable[..., None]) -> Callable[..., None]:
             def run(*values: Any) -> None:
@@ -106,6 +107,7 @@ class SessionJobs(SessionState):
                 key=(self._id, verb),
                 owner=self._id,
                 replace_running=replace_running,
+                finish=finish,
                 deliver=lambda call: self.deliver(call),
                 on_progress=locked(progress),
                 on_notice=locked(self._notice),

@@ -24,13 +24,8 @@ if TYPE_CHECKING:
 class Session(SessionJobs):
     """The state of one viewer (or of one headless run) and what can be done with it.
 
-    Parameters
-    ----------
-    deliver : callable, optional
-        How results reach the thread that may use them. The default runs them in the worker's
-        thread; a GUI passes one that queues to its own.
-    worker : InferenceWorker, optional
-        The process-wide one by default.
+    `deliver` takes a call to the thread that may use results: by default the worker's own, in a
+    GUI its queue. `worker` is the process-wide one by default.
     """
 
     def __init__(
@@ -227,7 +222,10 @@ class Session(SessionJobs):
             self._refresh()
 
     def save(self, path: str | Path, overwrite: bool = False) -> Job:
-        """Write the labels (``.tif`` or ``.ome.zarr``), whole or not at all."""
+        """Write the labels (``.tif`` or ``.ome.zarr``), whole or not at all.
+
+        Closing the session does not stop it; `cancel` does.
+        """
         self._need("save")
         edits = self._edits
         arguments = {
@@ -242,7 +240,7 @@ class Session(SessionJobs):
             self._set_saved(written, self._edits != edits)
             self._idle_text = f"saved {written.name}"
 
-        return self._submit("save", "write", arguments, land, lane="files")
+        return self._submit("save", "write", arguments, land, lane="files", finish=True)
 
     def adopt(self, labels: Any) -> Job | None:
         """Start from existing labels; every instance in them counts as the user's own.

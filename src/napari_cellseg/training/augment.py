@@ -180,7 +180,8 @@ class CropSampler:
             image = image * _soften(factor[inverse][None])
         if rng.random() < 0.4:
             field = torch.from_numpy(rng.normal(0, rng.uniform(0.1, 0.5), (1, 1, 3, 3))).float()
-            image = image * F.interpolate(field, (n, n), mode="bicubic", align_corners=True)[0].exp()
+            smooth = F.interpolate(field, (n, n), mode="bicubic", align_corners=True)
+            image = image * smooth[0].exp()
         if rng.random() < 0.25:
             haze = torch.from_numpy(rng.uniform(0, rng.uniform(0.05, 0.5), (1, 1, 4, 4))).float()
             image = image + F.interpolate(haze, (n, n), mode="bicubic", align_corners=True)[0]

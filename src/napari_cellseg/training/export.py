@@ -2,22 +2,23 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from napari_cellseg.flows.resample import resize_planes
 from napari_cellseg.networks.builtin import (
     Familiar,
     describe_familiar,
-    fold_batch_norm,
     pooled_features,
     save_checkpoint,
 )
-from napari_cellseg.networks.flow_unet import FlowUNet
-from napari_cellseg.training.augment import CropSampler
+from napari_cellseg.networks.flow_unet import FlowUNet, fold_batch_norm
 from napari_cellseg.training.samples import Sample
 
 PERCENTILES = (1.0, 99.8)
@@ -38,17 +39,37 @@ def load_run(folder: Path) -> FlowUNet:
     return model.eval()
 
 
-def familiar_features(model: FlowUNet, samples: Sequence[Sample], crops: int = 1500) -> Familiar:
-    """Summarise how crops of the training images look to the network."""
-    sampler = CropSampler(samples, crop=192, seed=1)
+def familiar_features(model: FlowUNet, samples: Sequence[Sample], views: int = 1200) -> Familiar:
+    """Summarise how the training images look to the network: unchanged, every kind alike often.
+
+    Parameters
+    ----------
+    model : FlowUNet
+    samples : sequence of Sample
+    views : int
+        How many to look at.
+    """
+    rng = np.random.default_rng(0)
     folded = fold_batch_norm(model)
+    count = Counter(sample.kind for sample in samples)
+    weight = np.array([1 / count[sample.kind] for sample in samples])
     pooled: list[Tensor] = []
-    for _ in range(crops // 16):
-        pooled.append(pooled_features(folded, sampler.batch(16)[0][:, 0]))
+    for index in rng.choice(len(samples), views, p=weight / weight.sum()):
+        level = samples[index].levels[0]
+        zoom = DIAMETER / level.diameter * float(np.exp(rng.normal(0, 0.15)))
+        plane = level.planes[None, :1]
+        shape = (round(plane.shape[-2] * zoom), round(plane.shape[-1] * zoom))
+        seen = resize_planes(plane, (max(16, shape[0]), max(16, shape[1])))[:, 0]
+        rows, cols = (min(n // model.stride * model.stride, 256) for n in seen.shape[1:])
+        top = int(rng.integers(0, seen.shape[1] - rows + 1))
+        left = int(rng.integers(0, seen.shape[2] - cols + 1))
+        pooled.append(pooled_features(folded, seen[:, top : top + rows, left : left + cols]))
     return describe_familiar(torch.cat(pooled))
 
 
-def export(run: Path, samples: Sequence[Sample], file: Path, card: dict[str, Any]) -> None:
+def export(
+    run: Path, samples: Sequence[Sample], file: Path, card: dict[str, Any], views: int = 1200
+) -> None:
     """Write ``file`` (fp16 safetensors) and, beside it, a JSON card with its SHA-256.
 
     Parameters
@@ -61,6 +82,8 @@ def export(run: Path, samples: Sequence[Sample], file: Path, card: dict[str, Any
         Name to write; the card has the same name with the suffix ``.json``.
     card : dict
         Further facts: data, recipe, scores.
+    views : int
+        See `familiar_features`.
     """
     model = load_run(run)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +92,9 @@ def export(run: Path, samples: Sequence[Sample], file: Path, card: dict[str, Any
         file,
         diameter=DIAMETER,
         percentiles=PERCENTILES,
-        familiar=familiar_features(model, samples),
+        familiar=familiar_features(model, samples, views),
     )
+    file.chmod(0o644)  # safetensors writes for the owner only; packages are for everybody
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     text = json.dumps({**card, "sha256": digest}, indent=2, sort_keys=True)
     file.with_suffix(".json").write_text(text + "\n", "utf-8")

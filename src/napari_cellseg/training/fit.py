@@ -62,7 +62,8 @@ def train(
     ----------
     samples : sequence of Sample
     folder : Path
-        Run folder: ``state.pt`` (to go on from), ``averaged.pt`` (weights to evaluate), ``log.jsonl``.
+        Run folder: ``state.pt`` (to go on from), ``averaged.pt`` (weights to evaluate),
+        ``log.jsonl``.
     iterations : int
         Length of the cosine schedule.
     batch, crop : int
@@ -85,7 +86,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    model = FlowUNet().to(device, memory_format=torch.channels_last)
+    model = FlowUNet().to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02)
     averaged = FlowUNet().to(device)
     averaged.load_state_dict(model.state_dict())
@@ -117,7 +118,7 @@ def train(
                 output = model(planes)
             loss, parts = flow_loss(output.float(), flow, cell, weight)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 2.0)
             optimiser.step()
             _average(averaged, model, min(0.999, (1 + step) / (10 + step)))

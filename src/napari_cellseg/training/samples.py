@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -109,16 +110,25 @@ def prepare(
     if diameter > LARGEST_DIAMETER:
         factor = LARGEST_DIAMETER / diameter
         shape = tuple(max(32, round(n * factor)) for n in labels.shape)
-        plane = resize(plane, shape, order=1, anti_aliasing=True).astype(np.float32)
-        labels = resize(labels, shape, order=0, preserve_range=True).astype(np.int32)
+        plane = _resized(plane, shape, 1)
+        labels = _resized(labels, shape, 0).astype(np.int32)
         diameter = LARGEST_DIAMETER
     levels = [_level(plane, labels, diameter or 20.0)]
     if diameter > 16:
         half = tuple(n // 2 for n in labels.shape)
         small = F.interpolate(torch.from_numpy(plane)[None, None], size=half, mode="area")
-        labels = resize(labels, half, order=0, preserve_range=True).astype(np.int32)
+        labels = _resized(labels, half, 0).astype(np.int32)
         levels.append(_level(small[0, 0].numpy(), labels, diameter / 2))
     return Sample(name, kind, group, tuple(levels))
+
+
+def _resized(
+    plane: NDArray[np.generic], shape: tuple[int, ...], order: int
+) -> NDArray[np.float32]:
+    out: Any = resize(  # type: ignore[no-untyped-call]
+        plane, shape, order=order, preserve_range=True, anti_aliasing=order > 0
+    )
+    return np.asarray(out, np.float32)
 
 
 def _level(plane: NDArray[np.float32], labels: NDArray[np.integer], diameter: float) -> Level:

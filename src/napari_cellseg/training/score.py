@@ -14,6 +14,7 @@ from napari_cellseg.networks import FlowNetwork
 from napari_cellseg.training.samples import LabelledImage, median_diameter, read_labelled_images
 from napari_cellseg.volume import Volume, as_volume
 
+THRESHOLDS = (0.5, 0.75, 0.9)
 #: Stacks that nothing was trained on: name, stem below the data folder, spacing (z, y, x) in µm.
 STACKS = (
     ("embryo nuclei", "qcanet_mouse_embryo_3d/16_cell_stage", (1.75, 0.8, 0.8)),
@@ -52,11 +53,14 @@ def score_planes(
         diameter = None if estimated else max(median_diameter(item.labels), 3.0)
         result = segment(_as_volume(item.image), network, diameter=diameter)
         ap = evaluate(result.labels, item.labels)["ap"]
-        rows[item.kind].append([ap[t] for t in (0.5, 0.75, 0.9)])
+        rows[item.kind].append([ap[t] for t in THRESHOLDS])
     return {
         kind: {
             "images": len(values),
-            **dict(zip(("AP@0.5", "AP@0.75", "AP@0.9"), np.mean(values, 0).round(4).tolist())),
+            **{
+                f"AP@{threshold}": round(float(mean), 4)
+                for threshold, mean in zip(THRESHOLDS, np.mean(values, 0), strict=True)
+            },
         }
         for kind, values in rows.items()
     }
@@ -84,7 +88,7 @@ def score_stacks(
             "true": int((np.bincount(labels.ravel())[1:] > 0).sum()),
             "found": len(result.table),
             "diameter": round(float(result.parameters["diameter"]), 2),
-            **{f"AP@{t}": round(float(found["ap"][t]), 4) for t in (0.5, 0.75, 0.9)},
+            **{f"AP@{t}": round(float(found["ap"][t]), 4) for t in THRESHOLDS},
         }
     return scores
 

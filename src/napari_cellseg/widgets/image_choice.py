@@ -15,6 +15,7 @@ from napari_cellseg.widgets.image_layers import (
     LayerAxes,
     channel_of,
     forget,
+    known_volume,
     layer_axes,
     layer_spacing,
     layer_volume,
@@ -55,6 +56,7 @@ class ImageChoice(QObject):
         self._layers = layers
         self._section = section
         self._listed: list[weakref.ref[Any]] = []
+        self._refused: weakref.WeakSet[Any] = weakref.WeakSet()
         self._axes: LayerAxes | None = None
         section.open_file.connect(self._open_file)
         section.open_folder.connect(self._open_folder)
@@ -74,6 +76,25 @@ class ImageChoice(QObject):
         if self.image is None:
             return "open an image first."
         return self._section.spacing.problem
+
+    @property
+    def asks_for(self) -> str:
+        """What the image does not state and the user should, as one sentence."""
+        if self.image is None or self._axes is None:
+            return ""
+        flat = "z" not in self._axes.axes
+        missing = []
+        if not self._axes.known:
+            missing.append("what its axes are")
+        if self._session.unit != "µm":
+            missing.append(f"how large a {'pixel' if flat else 'voxel'} is")
+        if not missing:
+            return ""
+        asked = f"The image does not say {' and '.join(missing)}: please state it above."
+        if self._session.unit == "µm":
+            return asked
+        cubes = "" if flat else "voxels are taken as cubes and "
+        return f"{asked} Until then, {cubes}lengths are in pixels."
 
     def connect_viewer(self) -> None:
         """Follow the viewer's layers and the session's volume."""
@@ -101,8 +122,11 @@ class ImageChoice(QObject):
     def refresh(self, event: Any = None) -> None:
         """List the image layers again; take one where none is in use."""
         images = self._images()
-        if images and self.image is None:
-            self.choose(images[-1])
+        usable = [image for image in images if image not in self._refused]
+        if usable and self.image is None:
+            volume = self._session.volume
+            ours = [x for x in usable if volume is not None and known_volume(x) is volume]
+            self.choose([*usable, *ours[:1]][-1])
         self._listed = [weakref.ref(image) for image in images]
         current = images.index(self.image) if self.image in images else None
         self._section.show_images([image.name for image in images], current)
@@ -117,10 +141,10 @@ class ImageChoice(QObject):
         axes : str, optional
             The layer's axes, where the user knows better than the layer.
         """
-        known = layer_axes(image)
-        if axes is not None:
-            known = LayerAxes(axes, True, known.choices)
         try:
+            known = layer_axes(image)
+            if axes is not None:
+                known = LayerAxes(axes, True, known.choices)
             volume = layer_volume(image, axes)
             self._unwatch()
             self._axes = known
@@ -135,8 +159,9 @@ class ImageChoice(QObject):
                 self._layers.adopt(cells)
                 self._session.adopt(self._layers.as_session_labels(cells))
             else:
-                self._layers.find_cells()
+                self._layers.find_layers()
         except CellsegError as error:
+            self._refused.add(image)  # it is not tried again by itself
             self._layers.use_image(None, "")
             self.failed.emit(error)
             return

@@ -44,6 +44,11 @@ def channel_of(layer: Image) -> int:
     return _volumes[layer][1] if layer in _volumes else 0
 
 
+def known_volume(layer: Image) -> Volume | None:
+    """Return the volume that a layer was taken as before, if it was."""
+    return _volumes[layer][0] if layer in _volumes else None
+
+
 def layer_axes(layer: Image) -> LayerAxes:
     """Return the axes of a layer: its axis labels where they make sense, else the usual ones.
 

@@ -1,49 +1,41 @@
-"""Sentences that the user should know, each under a key so that it can be taken back."""
+"""Sentences that the user should know."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 
 class Notices(QWidget):
-    """A short list of hints; it takes no room while it is empty."""
+    """A short list of hints, the most important first; it takes no room while it is empty."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._labels: dict[str, QLabel] = {}
-        self._layout = layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        self._labels: list[QLabel] = []
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(4)
         self.hide()
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What is shown, in order."""
-        return tuple(label.text() for label in self._labels.values())
+        return tuple(label.text() for label in self._labels if not label.isHidden())
 
-    def set(self, key: str, sentence: str) -> None:
-        """Show a sentence under a key, instead of the one that was there."""
-        if not sentence:
-            self.clear(key)
-            return
-        if key not in self._labels:
+    def show_sentences(self, sentences: Iterable[str]) -> None:
+        """Show these sentences instead of those that were there; empty ones are left out."""
+        shown = [sentence for sentence in sentences if sentence]
+        while len(self._labels) < len(shown):
             label = QLabel()
             label.setObjectName("cellseg_notice")
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            self._labels[key] = label
+            self._labels.append(label)
             self._layout.addWidget(label)
-        self._labels[key].setText(sentence)
-        self.show()
-
-    def clear(self, key: str | None = None) -> None:
-        """Take one sentence back, or all of them."""
-        for name in [key] if key is not None else list(self._labels):
-            label = self._labels.pop(name, None)
-            if label is not None:
-                self._layout.removeWidget(label)
-                label.setParent(None)
-                label.deleteLater()
-        self.setVisible(bool(self._labels))
+        for index, label in enumerate(self._labels):
+            label.setVisible(index < len(shown))
+            label.setText(shown[index] if index < len(shown) else "")
+        self.setVisible(bool(shown))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
@@ -19,20 +20,28 @@ from napari_cellseg.widgets.bridge import gui_bridge
 from napari_cellseg.widgets.image_choice import ImageChoice
 from napari_cellseg.widgets.model_section import ModelSection
 from napari_cellseg.widgets.notices import Notices
-from napari_cellseg.widgets.preferences import preferences
 from napari_cellseg.widgets.result_section import ResultSection
 from napari_cellseg.widgets.segment_run import SegmentRun
 from napari_cellseg.widgets.session_layers import SessionLayers
 from napari_cellseg.widgets.source_section import SourceSection
 from napari_cellseg.widgets.status_strip import StatusStrip
 from napari_cellseg.widgets.style import WIDTH, stylesheet
+from napari_cellseg.widgets.warm_up import NOTICE, warm_up_once
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer, ViewerModel
 
     from napari_cellseg.session import Status
+    from napari_cellseg.worker import Job
 
 NOTICES_SHOWN = 3
+ASKED = ("Spacing ", "Axes ")  # said to callers of the API; the dock has fields to ask with
+
+
+def _leave(dock: weakref.ref[SegmentDock], *_: object) -> None:
+    left = dock()
+    if left is not None:
+        left.leave_session()
 
 
 def latest(sentences: Iterable[str]) -> Iterable[str]:
@@ -74,15 +83,18 @@ class SegmentDock(QWidget):
             part.changed.connect(self._refresh_available)
         self.strip.cancelled.connect(self._on_cancel)
         self.model.show_models(available_networks(), self.session.parameters.model)
-        self.session.parameters.device = preferences().device
+        # A window that is closed before it was ever drawn hides nothing; it only deletes the dock.
+        self.destroyed.connect(partial(_leave, weakref.ref(self)))
         self._connect()
 
     # -- life ------------------------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Listen again, if the dock was taken out of the window before."""
+        """Listen again, if the dock was taken out of the window before; warm the engine up."""
         super().showEvent(event)
         self._connect()
+        if warm_up_once(self._on_warm) and not self.session.busy:
+            self.strip.idle(NOTICE)
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
         """Stop measuring; when the whole window goes, stop everything.
@@ -123,6 +135,12 @@ class SegmentDock(QWidget):
 
     def let_go(self) -> None:
         """Cancel what runs and listen to nothing any more; `showEvent` takes up again."""
+        if self._connected:
+            self.run.stop()
+            self.leave_session()
+
+    def leave_session(self) -> None:
+        """Do the part of `let_go` that needs no living Qt object."""
         if not self._connected:
             return
         self._connected = False
@@ -177,6 +195,10 @@ class SegmentDock(QWidget):
             self.strip.idle(status.text)
         self._refresh_available()
 
+    def _on_warm(self, job: Job) -> None:
+        if self._connected:
+            self._on_status(self.session.status)
+
     def _on_noticed(self, sentence: str) -> None:
         self._show_notices()
 
@@ -212,10 +234,9 @@ class SegmentDock(QWidget):
 
     def _show_notices(self) -> None:
         typed = self.run.problem or (self.image.problem if self.image.image is not None else "")
-        self.notices.set("typed", typed)
-        said = list(latest(self.session.notices))[-NOTICES_SHOWN:]
-        for place in range(NOTICES_SHOWN):
-            self.notices.set(f"said {place}", said[place] if place < len(said) else "")
+        said = [s for s in latest(self.session.notices) if not s.startswith(ASKED)]
+        newest_first = reversed(said[-NOTICES_SHOWN:])
+        self.notices.show_sentences([typed, *newest_first, self.image.asks_for])
 
     def _on_theme(self, event: Any = None) -> None:
         viewer = self._viewer()

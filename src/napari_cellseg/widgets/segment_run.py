@@ -16,6 +16,7 @@ from napari_cellseg.errors import CellsegError
 from napari_cellseg.widgets import dialogs
 from napari_cellseg.widgets.measure import MeasureTool
 from napari_cellseg.widgets.model_section import ModelSection
+from napari_cellseg.widgets.preferences import preferences
 from napari_cellseg.widgets.result_section import ResultSection
 from napari_cellseg.widgets.session_layers import SessionLayers
 from napari_cellseg.widgets.view import region_in_view
@@ -58,6 +59,8 @@ class SegmentRun(QObject):
         self._relabel_timer.setSingleShot(True)
         self._relabel_timer.setInterval(RELABEL_MS)
         self._relabel_timer.timeout.connect(self._relabel)
+        self._device = ""
+        self._follow_preferences()
         self._adoptable: list[weakref.ref[Labels]] = []
         model.model_chosen.connect(self._on_model)
         model.diameter_typed.connect(self._on_diameter)
@@ -85,9 +88,7 @@ class SegmentRun(QObject):
         self.show()
 
     def disconnect_session(self) -> None:
-        """Show nothing any more, and leave no timer behind."""
-        self._relabel_timer.stop()
-        self.measure.stop()
+        """Show nothing any more."""
         session = self._session
         session.labels_changed.disconnect(self._on_labels)
         session.proposal_changed.disconnect(self._on_proposal)
@@ -97,6 +98,11 @@ class SegmentRun(QObject):
     def problem(self) -> str:
         """Why nothing can be segmented yet, as far as what was typed is concerned."""
         return self._model.diameter.problem
+
+    def stop(self) -> None:
+        """Leave no timer and no measuring behind."""
+        self._relabel_timer.stop()
+        self.measure.stop()
 
     @property
     def relabel_pending(self) -> bool:
@@ -109,12 +115,14 @@ class SegmentRun(QObject):
         """Segment what the user is looking at."""
         viewer, image = self._viewer(), self._layers.image
         if viewer is not None and image is not None:
+            self._follow_preferences()
             axes = self._session.label_axes
             region = region_in_view(viewer, image, self._layers.axes, axes)
             self._do(self._session.try_region, region)
 
     def segment_all(self) -> None:
         """Segment the whole image."""
+        self._follow_preferences()
         self._do(self._session.segment)
 
     def apply(self) -> None:
@@ -133,6 +141,12 @@ class SegmentRun(QObject):
     def save(self, path: Path, overwrite: bool) -> None:
         """Save the cells."""
         self._do(self._session.save, path, overwrite)
+
+    def _follow_preferences(self) -> None:
+        device = preferences().device
+        if device != self._device:  # chosen since the last run; else a recipe's device stays
+            self._device = device
+            self._set("device", device)
 
     def _do(self, verb: Callable[..., Any], *args: Any) -> None:
         try:

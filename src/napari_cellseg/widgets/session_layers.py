@@ -111,18 +111,30 @@ class SessionLayers:
             return data[tuple(slice(None) if letter in axes else 0 for letter in letters)]
         return data
 
-    def find_cells(self) -> None:
+    def find_layers(self) -> None:
         """Find the layers of a session that a dock worked on before this one."""
-        labels, viewer = self._session.labels, self._viewer()
-        if labels is None or viewer is None or self.cells is not None:
-            return
-        for layer in viewer.layers:
+        session = self._session
+        if session.labels is not None and self.cells is None:
+            layer = self._holding(session.labels)
+            if layer is not None:
+                self._watch(layer)
+                self._shown = session.labels
+            else:
+                self.show_labels(session.labels)
+        if session.proposal is not None and self.proposal is None:
+            self.proposal = self._holding(session.proposal.labels)
+            if self.proposal is None:
+                self.show_proposal(session.proposal)
+            else:
+                self._hid_cells = self.cells is not None and not self.cells.visible
+
+    def _holding(self, labels: np.ndarray) -> Labels | None:
+        viewer = self._viewer()
+        for layer in [] if viewer is None else viewer.layers:
             shown = getattr(layer, "data", None)
             if isinstance(shown, np.ndarray) and np.may_share_memory(shown, labels):
-                self._watch(layer)
-                self._shown = labels
-                return
-        self.show_labels(labels)
+                return layer
+        return None
 
     def rescale(self) -> None:
         """Give the image's scale and units to the cells and the proposal."""

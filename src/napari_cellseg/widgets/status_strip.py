@@ -17,6 +17,36 @@ from qtpy.QtWidgets import (
 from napari_cellseg.widgets.style import set_role
 
 
+class _Line(QLabel):
+    """One line, cut with … where it does not fit; or the whole text over several lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setMinimumWidth(40)
+        self._whole = ""
+
+    def show_line(self, text: str, *, wrap: bool) -> None:
+        """Show a text; its whole is always in the tooltip."""
+        self._whole = text
+        self.setToolTip(text)
+        self.setWordWrap(wrap)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Fit the text into the new width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        text = self._whole
+        if not self.wordWrap():
+            right = Qt.TextElideMode.ElideRight
+            text = QFontMetrics(self.font()).elidedText(text, right, self.width())
+        if text != self.text():
+            self.setText(text)
+
+
 class StatusStrip(QFrame):
     """One line of text over a thin progress bar, with Cancel while something runs."""
 
@@ -26,9 +56,7 @@ class StatusStrip(QFrame):
         super().__init__(parent)
         self.setObjectName("cellseg_status")
         self._text = ""
-        self._label = QLabel()
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
-        self._label.setMinimumWidth(40)
+        self._label = _Line()
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
@@ -77,11 +105,6 @@ class StatusStrip(QFrame):
         self._set_running(False)
         self._write(message, error=True)
 
-    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Fit the message into the new width."""
-        super().resizeEvent(event)
-        self._elide()
-
     def _set_running(self, running: bool) -> None:
         self.cancel.setVisible(running)
         policy = self.bar.sizePolicy()
@@ -91,12 +114,5 @@ class StatusStrip(QFrame):
 
     def _write(self, message: str, *, error: bool) -> None:
         self._text = message
-        self._label.setToolTip(message)
-        set_role(self._label, "error", error)
-        self._elide()
-
-    def _elide(self) -> None:
-        metrics = QFontMetrics(self._label.font())
-        self._label.setText(
-            metrics.elidedText(self._text, Qt.TextElideMode.ElideRight, self._label.width())
-        )
+        set_role(self, "error", error)
+        self._label.show_line(message, wrap=error)

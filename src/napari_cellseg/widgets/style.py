@@ -33,7 +33,7 @@ def stylesheet(theme_id: str) -> str:
         border-left: 3px solid {warning}; padding: 5px 6px; border-radius: 2px;
     }}
     QFrame#cellseg_status {{ background: {foreground}; border-radius: 3px; }}
-    QFrame#cellseg_status QLabel[error="true"] {{ color: {error}; }}
+    QFrame#cellseg_status[error="true"] {{ border-left: 3px solid {error}; }}
     QFrame#cellseg_status QProgressBar {{
         background: {background}; border: none; border-radius: 2px;
         min-height: 5px; max-height: 5px;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_cellseg.contributions import layer_space
 from napari_cellseg.widgets.image_layers import remember
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def add_volume(viewer: ViewerModel, volume: Volume) -> Image:
             rgb=volume.rgb,
             colormap=_COLORMAPS[channel % len(_COLORMAPS)] if several else "gray",
             blending="translucent" if channel == 0 else "additive",
-            scale=tuple(_spacing(volume)[letter] for letter in axes),
-            units=tuple(_unit(letter, volume.spacing_known) for letter in axes),
-            axis_labels=tuple(axes),
+            **layer_space(axes, volume.spacing, volume.spacing_known),
         )
         remember(layer, volume, axes, channel)  # before anybody can ask what the layer is
         viewer.add_layer(layer)
@@ -54,11 +53,3 @@ def _channel(volume: Volume, channel: int) -> Any:
         order = [axis for axis in range(volume.ndim) if axis != place]
         return volume.data.transpose([*order, place])
     return volume.data[(slice(None),) * place + (channel,)]
-
-
-def _spacing(volume: Volume) -> dict[str, float]:
-    return {"t": 1.0, **dict(zip("zyx", volume.spacing, strict=True))}
-
-
-def _unit(letter: str, known: bool) -> str:
-    return "um" if known and letter in "zyx" else "pixel"

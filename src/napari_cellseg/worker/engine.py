@@ -150,15 +150,11 @@ def estimate_diameter(
     InputError
         No cells were found in the first time point.
     """
-    from napari_cellseg.flows.diameter import estimate_diameter as run
-    from napari_cellseg.flows.limits import intensity_limits, luminance
+    from napari_cellseg.flows import measure_diameter
 
     context.progress(0.0, "loading the model")
     network = _network(context, model, checkpoint, device)
-    to_grey = luminance if volume.rgb else None
-    stack = volume.stack(channel, 0)
-    limits = intensity_limits([stack], network.percentiles, repr(volume.name), to_grey)
-    found = run(stack, volume.spacing, network, limits, to_grey, context.check)
+    found = measure_diameter(volume, network, channel, context.check)
     if found is None:
         raise InputError(
             f"No cells were found in {volume.name!r} from which to estimate the diameter: "

@@ -90,6 +90,7 @@ class InferenceWorker:
         key: Hashable | None = None,
         owner: Hashable | None = None,
         replace_running: bool = False,
+        finish: bool = False,
         deliver: Deliver = deliver_here,
         on_progress: Callable[[float, str], None] | None = None,
         on_notice: Callable[[str], None] | None = None,
@@ -113,6 +114,9 @@ class InferenceWorker:
             For `cancel_owner` and `advance`.
         replace_running : bool
             A *running* job with the same key is told to stop, and its result is dropped.
+        finish : bool
+            Only its own `Job.cancel` stops it: a save goes on when its viewer closes, and the
+            process waits for it at exit.
         deliver : callable
             Makes a call happen where the callbacks belong; runs it here and now by default.
         on_progress, on_notice, on_result, on_error, on_end : callable, optional
@@ -138,6 +142,7 @@ class InferenceWorker:
                 key=key,
                 owner=owner,
                 generation=self._generations.get(owner, 0),
+                finish=finish,
             )
             job._withdraw = self._withdraw
             replaced = self._take_out(lambda other: key is not None and other.key == key)
@@ -163,9 +168,9 @@ class InferenceWorker:
         with self._lock:
             generation = self._generations.get(owner, 0) + 1
             self._generations[owner] = generation
-            old = self._take_out(lambda job: job.owner == owner)
+            old = self._take_out(lambda job: job.owner == owner and not job.finish)
             for job in self._listeners:
-                if job.owner == owner:
+                if job.owner == owner and not job.finish:
                     job.superseded = True
                     job.cancelled.set()
         self._finish_all(old)
@@ -175,9 +180,9 @@ class InferenceWorker:
         """Cancel every job of one owner, waiting, running or not yet delivered."""
         with self._lock:
             for job in list(self._listeners):
-                if job.owner == owner:
+                if job.owner == owner and not job.finish:
                     job.cancelled.set()
-            withdrawn = self._take_out(lambda job: job.owner == owner)
+            withdrawn = self._take_out(lambda job: job.owner == owner and not job.finish)
             self._generations.pop(owner, None)
         self._finish_all(withdrawn)
 
@@ -188,7 +193,8 @@ class InferenceWorker:
     def shutdown(self, timeout: float | None = 10.0) -> bool:
         """Cancel everything, end the threads and drop the models; idempotent.
 
-        No callback runs afterwards. A thread inside a forward pass ends when the pass does.
+        No callback runs afterwards. A thread inside a forward pass ends when the pass does; jobs
+        that were submitted with `finish` are waited for however long they take.
 
         Returns
         -------
@@ -197,13 +203,17 @@ class InferenceWorker:
         """
         with self._lock:
             self._closed = True
-            withdrawn = self._take_out(lambda job: True)
+            withdrawn = self._take_out(lambda job: not job.finish)
+            unfinished = [job for job in self._listeners if job.finish]
             for job in self._listeners:
-                job.cancelled.set()
+                if not job.finish:
+                    job.cancelled.set()
             self._listeners.clear()
             for lane in self._lanes.values():
                 lane.close()
         self._finish_all(withdrawn)
+        for job in unfinished:
+            job.until_ended()
         ended = [lane.join(timeout) for lane in self._lanes.values()]
         self.models.clear()
         atexit.unregister(self.shutdown)
@@ -319,12 +329,14 @@ class InferenceWorker:
             if self._listeners.pop(job, None) is None:
                 return  # shut down meanwhile
             stale = job.generation < self._generations.get(job.owner, job.generation)
-        if stale or job.superseded:
-            job.state = JobState.SUPERSEDED
-        elif job.cancelled.is_set():
-            job.state = JobState.CANCELLED
+        current = not (stale or job.superseded or job.cancelled.is_set())
+        # A job that had to be finished has its outcome, even if nobody waits for it any more.
+        settled = job.finish and job.state in (JobState.DONE, JobState.FAILED)
+        if not (current or settled):
+            replaced = stale or job.superseded
+            job.state = JobState.SUPERSEDED if replaced else JobState.CANCELLED
         try:
-            if job.state is JobState.DONE and listeners.on_result is not None:
+            if job.state is JobState.DONE and current and listeners.on_result is not None:
                 listeners.on_result(job._result)
             elif job.state is JobState.FAILED and job.error and listeners.on_error is not None:
                 listeners.on_error(job.error)

@@ -54,6 +54,8 @@ class Job:
         Whose job it is; `InferenceWorker.cancel_owner` ends all of one owner's.
     generation : int
         The owner's generation at submission; the result is dropped once the owner moved on.
+    finish : bool
+        Only `cancel` stops it, neither its owner's end nor that of the process.
     cancelled : threading.Event
         The token that the operation polls.
     superseded : bool
@@ -71,6 +73,7 @@ class Job:
         key: Hashable | None,
         owner: Hashable | None,
         generation: int,
+        finish: bool = False,
     ) -> None:
         self.operation = operation
         self.arguments = arguments
@@ -78,6 +81,7 @@ class Job:
         self.key = key
         self.owner = owner
         self.generation = generation
+        self.finish = finish
         self.cancelled = threading.Event()
         self.notices: list[str] = []
         self.state = JobState.WAITING
@@ -100,6 +104,10 @@ class Job:
         self.cancelled.set()
         if self._withdraw is not None:
             self._withdraw(self)  # one that waits ends now, not when its turn comes
+
+    def until_ended(self) -> None:
+        """Block until the job has ended, whichever way; raises nothing."""
+        self._finished.wait()
 
     def wait(self, timeout: float | None = None) -> Any:
         """Block until the job has ended and return its result; never call this on a GUI thread.

@@ -65,7 +65,7 @@ class Lane:
             return [job for _, _, job in sorted(self._queue, key=lambda entry: entry[:2])]
 
     def close(self) -> None:
-        """Let the thread end after the job that runs now."""
+        """Let the thread end after the jobs that it still has."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -91,8 +91,8 @@ class Lane:
             with self._changed:
                 while not self._queue and not self._closing:
                     self._changed.wait()
-                if self._closing:
-                    return
+                if not self._queue:
+                    return  # closing, and what had to be finished is
                 job = heapq.heappop(self._queue)[2]
             self._run(job, self)
             del job  # a waiting thread must not keep the last job's result alive

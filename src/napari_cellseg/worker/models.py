@@ -14,17 +14,20 @@ Key = tuple[str, str, str, str]
 
 
 def _size(model: Any) -> int:
-    """Bytes held by a model's parameters and buffers (0 where it does not tell)."""
+    """Bytes held by a model: as stated, or the tensors of it and of the modules it holds."""
     stated = getattr(model, "nbytes", None)
     if isinstance(stated, int):
         return stated
-    module = getattr(model, "module", model)
-    total = 0
-    for kind in ("parameters", "buffers"):
-        tensors = getattr(module, kind, None)
-        if callable(tensors):
-            total += sum(tensor.nbytes for tensor in tensors() if hasattr(tensor, "nbytes"))
-    return total
+    held = [model, *getattr(model, "__dict__", {}).values()]
+    tensors = {
+        id(tensor): tensor.nbytes
+        for module in held
+        for kind in ("parameters", "buffers")
+        if callable(getattr(module, kind, None))
+        for tensor in getattr(module, kind)()
+        if isinstance(getattr(tensor, "nbytes", None), int)
+    }
+    return sum(tensors.values())
 
 
 def _identity(checkpoint: Path | str | None) -> str:

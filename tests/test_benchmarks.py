@@ -1,0 +1,141 @@
+"""The benchmarks measure what they say."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.changes import Stack, changes, shifted, thinned, turned
+from benchmarks.curves import diameter_of, mostly_gone, score, show, without
+from benchmarks.dynamics import run_dynamics
+from benchmarks.meter import measure
+from benchmarks.pipeline import run_pipeline
+from benchmarks.report import show_dynamics, show_pipeline, table, write_json
+from benchmarks.tissue import photograph, tissue
+
+from fakes import BlobNetwork, blob_volume
+
+
+@pytest.fixture
+def stack() -> Stack:
+    image, truth = blob_volume((24, 48, 40), spacing=(2.0, 1.0, 1.0))
+    return Stack(image, truth, (2.0, 1.0, 1.0))
+
+
+def test_meter_sees_time_and_memory():
+    def work() -> int:
+        block = np.ones(40_000_000, np.uint8)
+        time.sleep(0.05)
+        return int(block[0])
+
+    result, cost = measure(work, runs=3)
+    assert result == 1
+    assert cost.runs == 3
+    assert cost.wall >= 0.05
+    assert cost.cpu < cost.wall
+    assert cost.peak >= cost.added > 20
+
+
+def test_meter_prepares_before_every_run():
+    order: list[str] = []
+    measure(lambda: order.append("run"), 2, lambda: order.append("prepare"))
+    assert order == ["prepare", "run", "prepare", "run"]
+
+
+@pytest.mark.parametrize("change", list(changes()), ids=lambda c: f"{c.curve} {c.level}")
+def test_changes_keep_image_and_truth_together(change, stack: Stack):
+    changed = change.apply(stack)
+    assert changed.image.shape == changed.truth.shape
+    assert set(np.unique(changed.truth)) <= set(np.unique(stack.truth))
+    inside = changed.truth > 0
+    if "noise" not in change.curve and "dimmed" not in change.curve:
+        # bright where a cell is: nearest labels and a smooth image differ at the rim only
+        assert ((changed.image > 120) == inside)[~_outside(changed)].mean() > 0.97
+    physical = np.prod(changed.spacing) * inside.sum()
+    if change.curve not in ("origin shifted", "cropped"):
+        assert physical == pytest.approx(np.prod(stack.spacing) * (stack.truth > 0).sum(), rel=0.3)
+
+
+def _outside(stack: Stack) -> np.ndarray:
+    return np.zeros(stack.truth.shape, bool) if stack.outside is None else stack.outside
+
+
+def test_a_turn_knows_its_corners(stack: Stack):
+    changed = turned(stack, 45)
+    assert changed.outside is not None
+    assert changed.outside[:, 0, 0].all()
+    assert not changed.outside[:, changed.truth.shape[1] // 2, changed.truth.shape[2] // 2].any()
+    assert not changed.truth[changed.outside].any()
+
+
+def test_thinning_keeps_the_extent(stack: Stack):
+    changed = thinned(stack, 3)
+    assert changed.spacing == (6.0, 1.0, 1.0)
+    assert len(changed.image) == 8
+
+
+def test_cells_that_a_change_cut_do_not_count(stack: Stack):
+    changed = shifted(stack, 14)
+    gone = mostly_gone(stack, changed)
+    left = np.bincount(changed.truth.ravel(), minlength=len(gone))
+    before = np.bincount(stack.truth.ravel())
+    assert not gone[0]
+    np.testing.assert_array_equal(gone[1:], left[1:] < before[1:] / 3)
+    assert gone.any()
+    there = gone[changed.truth]
+    assert set(np.unique(without(changed.truth, there))) == {0, *np.flatnonzero(~gone[1:]) + 1}
+
+
+def test_score_of_the_truth_is_perfect(stack: Stack):
+    result = score(stack.truth, stack.truth)
+    assert result["AP@0.5"] == 1.0
+    assert result["interval"] == [1.0, 1.0]
+    assert (result["fp"], result["fn"]) == (0, 0)
+    missing = score(np.where(stack.truth == 1, 0, stack.truth), stack.truth)
+    assert missing["fn"] == 1
+    assert missing["interval"][0] < missing["AP@0.5"] < 1
+    point = {"curve": "none", "level": "", **missing, "same": 1.0}
+    assert "fn" in show([point])
+
+
+def test_diameter_is_that_of_the_balls():
+    _, truth = blob_volume((40, 60, 60), radius=8.0)
+    assert diameter_of(truth, (1.0, 1.0, 1.0)) == pytest.approx(16, rel=0.05)
+
+
+def test_dynamics_on_a_small_field():
+    truth = tissue((24, 64, 64))
+    report = run_dynamics(truth, runs=1, peer_runs=0)
+    assert report.cells == truth.max() > 20
+    assert report.ap["napari-cellseg"]["0.5"] > 0.8
+    assert report.ratio is None
+    assert "integrate" in show_dynamics(report)
+    json.dumps(report.as_json())
+
+
+def test_pipeline_on_a_small_file(tmp_path: Path):
+    import tifffile
+
+    image, truth = blob_volume((24, 64, 64))
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    report = run_pipeline("blobs", tmp_path / "a.tif", truth, BlobNetwork(), diameter=14, runs=2)
+    assert report.ap == 1.0
+    assert report.found == report.true == truth.max()
+    assert report.stages["predict"] > 0
+    assert sum(report.stages.values()) <= report.whole.wall * 1.5
+    assert "predict" in show_pipeline(report)
+    write_json(tmp_path / "out" / "a.json", report.as_json())
+    assert json.loads((tmp_path / "out" / "a.json").read_text())["found"] == report.found
+
+
+def test_photograph_shows_the_cells():
+    truth = tissue((16, 48, 48))
+    image = photograph(truth)
+    assert image.dtype == np.uint16
+    assert image[truth > 0].mean() > 1.5 * image[truth == 0].mean()
+
+
+def test_table_lines_up():
+    lines = table(("step", "s"), [["long name", "1"], ["b", "10.5"]]).splitlines()
+    assert [len(line) for line in lines] == [15, 15, 15, 15]
