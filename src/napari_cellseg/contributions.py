@@ -203,6 +203,31 @@ def _coarser(image: Any, path: Path) -> list[Volume]:
     return kept[1:]
 
 
+def image_layers(volume: Volume) -> list[LayerData]:
+    """Image layers of a volume, as opening its file gives them.
+
+    Parameters
+    ----------
+    volume : Volume
+        As read; coarser levels of an OME-Zarr pyramid are found where it was read from.
+
+    Returns
+    -------
+    list of (data, attributes, layer type)
+        One image layer per channel.
+    """
+    from napari_cellseg.volume.ome_zarr import find_image
+    from napari_cellseg.volume.read import zarr_where
+    from napari_cellseg.volume.zarr_store import is_array
+
+    source = volume.source
+    coarser: list[Volume] = []
+    if source is not None and source.is_dir() and not is_array(source):
+        image = find_image(source, zarr_where(source))
+        coarser = [] if image is None else _coarser(image, source)
+    return _image_layers(volume, [level for level in coarser if level.axes == volume.axes])
+
+
 def _image_layers(volume: Volume, coarser: Sequence[Volume] = ()) -> list[LayerData]:
     layers: list[LayerData] = []
     for channel in range(volume.n_channels):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_cellseg.networks.builtin import BuiltinNetwork
-from napari_cellseg.training.export import export, load_run
+from napari_cellseg.training.export import export, load_run, write_card
 from napari_cellseg.training.fit import flow_loss, train
 from napari_cellseg.training.samples import Sample, prepare
 
@@ -34,14 +34,16 @@ def test_a_perfect_answer_costs_nothing() -> None:
 
 def test_a_run_learns_stops_goes_on_and_is_exported(samples: list[Sample], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(samples, run, iterations=12, batch=2, crop=64, workers=0, stop_after=0.0)
+    done = train(samples, run, iterations=12, batch=2, crop=64, workers=0, stop_after=0.0)
+    assert done == 1
     first = torch.load(run / "state.pt", weights_only=True)["done"]
     assert first == 1
-    train(samples, run, iterations=12, batch=2, crop=64, workers=0)
+    assert train(samples, run, iterations=12, batch=2, crop=64, workers=0) == 12
     assert torch.load(run / "state.pt", weights_only=True)["done"] == 12
 
     file = tmp_path / "weights" / "own.safetensors"
-    export(run, samples, file, {"data": "discs"}, views=32)
+    export(run, samples, file, views=32)
+    write_card(file, {"data": "discs"})
     network = BuiltinNetwork(file, "cpu")
     planes = torch.rand(1, 64, 64)
     with torch.no_grad():

@@ -67,10 +67,8 @@ def familiar_features(model: FlowUNet, samples: Sequence[Sample], views: int = 1
     return describe_familiar(torch.cat(pooled))
 
 
-def export(
-    run: Path, samples: Sequence[Sample], file: Path, card: dict[str, Any], views: int = 1200
-) -> None:
-    """Write ``file`` (fp16 safetensors) and, beside it, a JSON card with its SHA-256.
+def export(run: Path, samples: Sequence[Sample], file: Path, views: int = 1200) -> None:
+    """Write the averaged weights of a run as a checkpoint (fp16 safetensors).
 
     Parameters
     ----------
@@ -79,9 +77,7 @@ def export(
     samples : sequence of Sample
         The training samples.
     file : Path
-        Name to write; the card has the same name with the suffix ``.json``.
-    card : dict
-        Further facts: data, recipe, scores.
+        Name to write.
     views : int
         See `familiar_features`.
     """
@@ -95,6 +91,18 @@ def export(
         familiar=familiar_features(model, samples, views),
     )
     file.chmod(0o644)  # safetensors writes for the owner only; packages are for everybody
+
+
+def write_card(file: Path, facts: dict[str, Any]) -> None:
+    """Write what is known of a checkpoint, and its SHA-256, beside it as JSON.
+
+    Parameters
+    ----------
+    file : Path
+        The checkpoint; the card has the same name with the suffix ``.json``.
+    facts : dict
+        Data, recipe, scores.
+    """
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    text = json.dumps({**card, "sha256": digest}, indent=2, sort_keys=True)
+    text = json.dumps({**facts, "sha256": digest}, indent=2, sort_keys=True)
     file.with_suffix(".json").write_text(text + "\n", "utf-8")

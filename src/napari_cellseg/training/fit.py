@@ -55,7 +55,7 @@ def train(
     device: str = "cpu",
     stop_after: float | None = None,
     workers: int = 1,
-) -> FlowUNet:
+) -> int:
     """Train from scratch, or go on from the run in ``folder``.
 
     Parameters
@@ -81,8 +81,8 @@ def train(
 
     Returns
     -------
-    FlowUNet
-        With exponentially averaged weights.
+    int
+        Steps done since the run began; fewer than ``iterations`` if it was stopped.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -107,7 +107,8 @@ def train(
     running = {"flow": 0.0, "cell": 0.0}
     model.train()
     with (folder / "log.jsonl").open("a") as log:
-        for step in range(done, iterations):
+        first = done
+        for step in range(first, iterations):
             progress = (step - warmup) / max(1, iterations - warmup)
             factor = step / warmup if step < warmup else 0.5 * (1 + math.cos(math.pi * progress))
             for group in optimiser.param_groups:
@@ -132,10 +133,10 @@ def train(
                 log.flush()
             if (step + 1) % 1000 == 0 or last or expired:
                 _keep(folder, model, averaged, optimiser, step + 1)
+            done = step + 1
             if expired:
                 break
-    averaged.eval()
-    return averaged
+    return done
 
 
 @torch.no_grad()

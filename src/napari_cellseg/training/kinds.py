@@ -39,9 +39,9 @@ def appearance(image: NDArray[np.generic], labels: NDArray[np.integer]) -> NDArr
         [
             3 * np.log2(grey.size),
             *colour,
-            np.log2(1 + low),
-            np.log2(1 + middle),
-            np.log2(1 + high),
+            np.log2(1 + max(low, 0)),
+            np.log2(1 + max(middle, 0)),
+            np.log2(1 + max(high, 0)),
             2 * np.log2(1e-3 + grain),
             3 * np.log2(diameter),
             2 * float((labels > 0).mean()),
