@@ -42,11 +42,14 @@ class Change:
         Which curve, and where on it.
     apply : callable
         Makes the changed stack.
+    diameter : float
+        The diameter that is given, as a share of the true one.
     """
 
     curve: str
     level: str
     apply: Callable[[Stack], Stack]
+    diameter: float = 1.0
 
 
 def changes() -> Iterator[Change]:
@@ -65,6 +68,8 @@ def changes() -> Iterator[Change]:
         yield Change("noise added", f"{level:g}", lambda s, n=level: noisy(s, n))
     for shift in (1, 2, 3, 5):
         yield Change("origin shifted", f"{shift} voxels", lambda s, n=shift: shifted(s, n))
+    for error in (0.5, 0.7, 0.85, 1.2, 1.4, 2.0):
+        yield Change("diameter misjudged", f"×{error:g}", lambda stack: stack, error)
     for share in (0.9, 0.75, 0.5):
         yield Change("cropped", f"{share:g} of each axis", lambda s, f=share: cropped(s, f))
 

@@ -112,7 +112,12 @@ def curve_points(stack: Stack, network: Any, only: str | None) -> Iterator[dict[
         if only and only not in change.curve and change.curve != "none":
             continue
         changed = change.apply(stack)
-        result = nc.segment(changed.image, network, diameter=diameter, spacing=changed.spacing)
+        result = nc.segment(
+            changed.image,
+            network,
+            diameter=diameter * change.diameter,
+            spacing=changed.spacing,
+        )
         labels = result.labels.astype(np.int32)
         if changed.outside is not None:
             labels[changed.outside] = 0

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fakes import BlobNetwork, blob_volume
 
 import napari_cellseg as nc
+from fakes import BlobNetwork, blob_volume
 from napari_cellseg.evaluation import evaluate
 from napari_cellseg.flows import mediar3d
 from napari_cellseg.volume import Volume
@@ -98,6 +98,18 @@ def test_an_image_without_cells_gives_none_and_says_so() -> None:
     assert not result.labels.any()
     assert result.table.empty
     assert any("diameter" in notice for notice in result.notices)
+
+
+def test_a_network_that_is_unsure_everywhere_is_reported() -> None:
+    class Unsure(BlobNetwork):
+        def predict(self, planes: torch.Tensor) -> torch.Tensor:
+            return super().predict(planes) * 0.1
+
+    image, _ = blob_volume()
+    unsure = nc.segment(image, Unsure(), diameter=14)
+    assert any("sure of only 0%" in notice for notice in unsure.notices)
+    sure = nc.segment(image, BlobNetwork(), diameter=14)
+    assert not any("sure of only" in notice for notice in sure.notices)
 
 
 def test_the_recipe_is_ready_for_json_and_reproduces_the_labels() -> None:

@@ -51,14 +51,23 @@ class CropSampler:
         Side of a crop in pixels.
     diameter : float
         Diameter in pixels that cells have on average in a crop.
+    strength : float
+        How often images are changed, 1 for as often as the first stage of the training does.
     seed : int
         Of the random generator.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], *, crop: int = 128, diameter: float = 20.0, seed: int = 0
+        self,
+        samples: Sequence[Sample],
+        *,
+        crop: int = 128,
+        diameter: float = 20.0,
+        strength: float = 1.0,
+        seed: int = 0,
     ) -> None:
         self.crop = crop
+        self.strength = strength
         self.diameter = diameter
         self.rng = np.random.default_rng(seed)
         self.samples = list(samples)
@@ -109,7 +118,7 @@ class CropSampler:
     def _crop(self, sample: Sample) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         rng = self.rng
         finest = sample.levels[0].diameter
-        if rng.random() < 0.8:
+        if rng.random() < 1 - 0.2 * self.strength:
             target = self.diameter * math.exp(rng.normal(0, 0.33))
         else:
             target = math.exp(rng.uniform(math.log(8), math.log(60)))
@@ -169,30 +178,30 @@ class CropSampler:
         return smooth[:1], flow, labels * inside
 
     def _change(self, image: Tensor, labels: Tensor, kind: str) -> Tensor:
-        rng = self.rng
+        rng, often = self.rng, self.strength
         n = self.crop
         fluorescence = kind in _FLUORESCENCE
-        if fluorescence and rng.random() < 0.3:
+        if fluorescence and rng.random() < 0.3 * often:
             spread = rng.uniform(0.1, 0.5)
             ids, inverse = torch.unique(labels, return_inverse=True)
             factor = torch.from_numpy(np.exp(rng.normal(-spread, spread, len(ids)))).float()
             factor[ids == 0] = 1
             image = image * _soften(factor[inverse][None])
-        if rng.random() < 0.4:
+        if rng.random() < 0.4 * often:
             field = torch.from_numpy(rng.normal(0, rng.uniform(0.1, 0.5), (1, 1, 3, 3))).float()
             smooth = F.interpolate(field, (n, n), mode="bicubic", align_corners=True)
             image = image * smooth[0].exp()
-        if rng.random() < 0.25:
+        if rng.random() < 0.25 * often:
             haze = torch.from_numpy(rng.uniform(0, rng.uniform(0.05, 0.5), (1, 1, 4, 4))).float()
             image = image + F.interpolate(haze, (n, n), mode="bicubic", align_corners=True)[0]
-        if rng.random() < 0.5:
+        if rng.random() < 0.5 * often:
             power = math.exp(rng.normal(0, 0.35))
             image = image.clamp(min=0).pow(power)
-        if rng.random() < 0.3:
+        if rng.random() < 0.3 * often:
             image = _blur(image, rng.uniform(0.3, 1.6), rng.uniform(0.3, 1.6))
-        noisy = rng.random() < (0.65 if fluorescence else 0.35)
+        noisy = rng.random() < (0.65 if fluorescence else 0.35) * often
         level = rng.uniform(0, 0.3) ** 1.3 if noisy else 0.0
-        if rng.random() < 0.35:
+        if rng.random() < 0.35 * often:
             image = self._reslice(image, level)
         elif noisy:
             image = image + level * self._noise(image)

@@ -51,12 +51,14 @@ def train(
     crop: int = 128,
     diameter: float = 20.0,
     rate: float = 2e-3,
+    strength: float = 1.0,
+    start: Path | None = None,
     seed: int = 0,
     device: str = "cpu",
     stop_after: float | None = None,
     workers: int = 1,
 ) -> int:
-    """Train from scratch, or go on from the run in ``folder``.
+    """Train from scratch or from another stage, or go on with the run in ``folder``.
 
     Parameters
     ----------
@@ -72,6 +74,10 @@ def train(
         Mean diameter of the cells in a crop, in pixels.
     rate : float
         Peak learning rate (AdamW).
+    strength : float
+        How often crops are changed; see `CropSampler`.
+    start : Path, optional
+        Run folder of a stage whose averaged weights to start from.
     seed : int
     device : str
     stop_after : float, optional
@@ -86,7 +92,10 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    model = FlowUNet().to(device).to(memory_format=torch.channels_last)
+    model = FlowUNet()
+    if start is not None:
+        model.load_state_dict(torch.load(start / "averaged.pt", weights_only=True))
+    model = model.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02)
     averaged = FlowUNet().to(device)
     averaged.load_state_dict(model.state_dict())
@@ -98,7 +107,9 @@ def train(
         averaged.load_state_dict(state["averaged"])
         optimiser.load_state_dict(state["optimiser"])
         done = int(state["done"])
-    sampler = CropSampler(samples, crop=crop, diameter=diameter, seed=seed + done)
+    sampler = CropSampler(
+        samples, crop=crop, diameter=diameter, strength=strength, seed=seed + done
+    )
     batches = iter(
         DataLoader(CropBatches(sampler, batch), batch_size=None, num_workers=workers)
     )
