@@ -187,3 +187,97 @@ def test_notices_are_passed_on(
     assert "stack: This image looks unlike the training data." in capsys.readouterr().err
     assert run("segment", source, "-o", tmp_path / "cells.tif", "--overwrite", "-q") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_same_notice_is_said_once_and_in_options(
+    engine: FakeEngine, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.notices = ("Spacing is not stated: pass spacing=(z, y, x) in µm.",)
+    assert run("segment", folder, "-o", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert said.count("pass --spacing Z Y X in µm") == 2  # the engine's, and the reader's own
+    assert "spacing=" not in said
+
+
+def test_errors_name_options(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_image(tmp_path / "stack.tif", 1)
+    assert run("segment", source, "-o", tmp_path / "cells.tif", "--axes", "qq") == 2
+    said = capsys.readouterr().err
+    assert "--axes qq" in said
+    assert "axes=" not in said
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize("output", ["sheet.tif", "out"])
+def test_a_csv_of_the_user_stops_the_run_before_any_work(
+    engine: FakeEngine,
+    tmp_path: Path,
+    output: str,
+    overwrite: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = write_image(tmp_path / "a.tif", 1)
+    (tmp_path / "out").mkdir()
+    sheet = tmp_path / ("sheet.csv" if output == "sheet.tif" else "out/table.csv")
+    sheet.write_text("image,dose\na,2.50\nb,3\n")
+    assert run("segment", source, "-o", tmp_path / output, *overwrite) == 2
+    said = capsys.readouterr().err
+    assert str(sheet) in said
+    assert said.count("\n") == 1
+    assert sheet.read_text() == "image,dose\na,2.50\nb,3\n"
+    assert engine.calls == []
+    assert not (tmp_path / "sheet.tif").exists()
+
+
+def test_rows_of_images_of_other_runs_stay(
+    engine: FakeEngine, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run("segment", folder / "a.tif", folder / "b.tif", "-o", out) == 0
+    assert run("segment", folder / "b.tif", folder / "c.tif", "-o", out, "--overwrite") == 0
+    table = pd.read_csv(out / "table.csv")
+    assert table.groupby("image").size().to_dict() == {"a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("words", [[], ["--overwrite"]])
+def test_output_that_is_the_image_is_refused_before_the_run(
+    engine: FakeEngine, tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_image(tmp_path / "stack.tif", 1)
+    before = source.read_bytes()
+    assert run("segment", source, "-o", source, *words) == 2
+    assert "never replaced" in capsys.readouterr().err
+    assert source.read_bytes() == before
+    assert engine.calls == []
+    assert [path.name for path in tmp_path.iterdir()] == ["stack.tif"]
+
+
+def test_own_labels_among_the_images_are_named(
+    engine: FakeEngine, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("segment", folder, "-o", folder) == 0
+    assert "skipped as labels" not in capsys.readouterr().err
+    assert run("segment", folder, "-o", folder) == 0
+    said = capsys.readouterr().err
+    assert "3 skipped as labels from napari-cellseg: a_cells.tif, b_cells.tif, c_cells.tif" in said
+    assert len(engine.calls) == 3
+
+
+def test_other_settings_of_done_images_are_told(
+    engine: FakeEngine, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("segment", folder / "a.tif", "-o", out, "--diameter", 8) == 0
+    assert run("segment", folder, "-o", out, "--diameter", 9, "--probability", 0.4) == 0
+    said = capsys.readouterr().err
+    assert (
+        "1 of those done before were made with other settings (--diameter, --probability): "
+        "add --overwrite to redo them."
+    ) in said
+    words = ["--diameter", 9, "--probability", 0.4]
+    assert run("segment", folder / "b.tif", folder / "c.tif", "-o", out, *words) == 0
+    assert "other settings" not in capsys.readouterr().err
+    assert run("segment", folder, "-o", out, "--overwrite", "--diameter", 7) == 0
+    assert "other settings" not in capsys.readouterr().err

@@ -35,3 +35,20 @@ def test_demo_can_be_run_again(
     for _ in range(2):
         assert main(["demo", "-o", str(tmp_path), "--device", "cpu"]) == 0
         assert "AP@0.5" in capsys.readouterr().out
+
+
+def test_demo_counts_in_one_word(engine: FakeEngine, tmp_path: Path) -> None:
+    lines = str(run_demo(tmp_path, device="cpu")).splitlines()
+    assert lines[0].startswith("instances ")
+    assert lines[0].endswith(" found, 16 true")
+    assert not any(line.startswith("cells") for line in lines)
+
+
+def test_demo_leaves_a_table_of_the_user(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "table.csv").write_text("image,dose\n")
+    assert main(["demo", "-o", str(tmp_path), "--device", "cpu"]) == 2
+    assert "table.csv' is not a table that napari-cellseg wrote" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    assert engine.calls == []

@@ -88,7 +88,9 @@ def test_interrupt_is_130_and_leaves_nothing(tmp_path: Path) -> None:
     source = write_image(tmp_path / "stack.tif", 2)
     slow = textwrap.dedent(
         f"""
-        import sys
+        import signal, sys
+        # a shell's background job, as this test may be run in, starts with Ctrl-C ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.path.insert(0, {str(TESTS)!r})
         from fake_engine import FakeEngine
         import napari_cellseg.flows, napari_cellseg.networks
@@ -110,7 +112,10 @@ def test_interrupt_is_130_and_leaves_nothing(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "running"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert said.strip() == "Stopped; nothing is left half-written."
     assert list((tmp_path / "out").iterdir()) == []

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 import napari_cellseg as nc
@@ -52,6 +54,29 @@ def test_colour_is_reduced_to_grey() -> None:
     rgb = np.repeat(image[10].astype(np.uint8)[None], 3, 0)
     result = nc.segment(Volume(rgb, "cyx", rgb=True), BlobNetwork(), diameter=14)
     assert ap(result, truth[10]) == 1.0
+
+
+def test_a_colour_array_is_told_by_its_axes_and_a_file_by_its_path(tmp_path: Path) -> None:
+    image, truth = blob_volume((32, 60, 60))
+    rgb = np.repeat(image[10].astype(np.uint8)[..., None], 3, -1)
+    assert ap(nc.segment(rgb, BlobNetwork(), axes="yxs", diameter=14), truth[10]) == 1.0
+    file = tmp_path / "rgb.tif"
+    tifffile.imwrite(file, rgb, photometric="rgb")
+    assert ap(nc.segment(file, BlobNetwork(), diameter=14), truth[10]) == 1.0
+    with pytest.raises(nc.InputError, match="there is no file"):
+        nc.segment(str(tmp_path / "nothing.tif"), BlobNetwork())
+
+
+def test_the_repr_is_one_line() -> None:
+    image, _ = blob_volume()
+    result = nc.segment(image, BlobNetwork(), diameter=14)
+    assert repr(result) == f"<Segmentation: {len(result.table)} cells in 32 × 64 × 64 voxels>"
+
+
+def test_noise_is_no_reason_to_assume_cells_of_a_voxel() -> None:
+    noise = np.random.default_rng(0).normal(size=(96, 96)).astype(np.float32)
+    result = nc.segment(noise, BlobNetwork())
+    assert result.parameters["diameter"] >= 4
 
 
 def test_a_channel_is_chosen() -> None:

@@ -3,8 +3,8 @@ import numpy as np
 from napari_cellseg.flows.merging import BasinGraph
 
 
-def graph(partings, sizes, faces=100, axis=2, coarse=1.0):
-    """A chain of basins along x, parted by the given amounts; planes are `coarse` voxels apart."""
+def graph(partings, sizes, faces=100, axis=2):
+    """A chain of basins along x, parted by the given amounts."""
     count = len(sizes)
     basins = np.zeros((count + 1, 5), np.int64)
     basins[1:, 0] = sizes
@@ -16,7 +16,7 @@ def graph(partings, sizes, faces=100, axis=2, coarse=1.0):
     parting = np.round(np.array(partings) * faces * 127 * 255).astype(np.int64)
     sums[:, 3 + 3 * axis + 2] = parting
     sums[:, 12 + axis] = parting
-    return BasinGraph(pairs, sums, basins, (coarse, 1.0, 1.0), planar=False)
+    return BasinGraph(pairs, sums, basins, (1.0, 1.0, 1.0), planar=False)
 
 
 def test_only_borders_that_do_not_part_are_united():
@@ -63,27 +63,6 @@ def test_slices_of_other_basins_and_small_ones_are_left():
     slices = graph([-0.5, 1.0], [1000, 1000, 50], axis=0)
     slices.join_slices(np.array([0, 1, 2, 2], np.int32))
     np.testing.assert_array_equal(slices.owner, [0, 1, 2, 2])
-
-
-def test_a_small_slice_amid_a_basin_does_not_hold_it_together():
-    slices = graph([-0.5, 0.5, 0.9, -0.5], [1000, 1000, 50, 1000, 1000], axis=0)
-    slices.join_slices(np.array([0, 1, 1, 1, 1, 1], np.int32))
-    np.testing.assert_array_equal(slices.owner, [0, 1, 1, 1, 4, 4])
-
-
-def test_a_slice_at_an_end_is_cut_off_where_no_other_cell_covers_it():
-    # slice 2 is the first of its basin, beside basin 1 in the plane before it
-    for covering, expected in ((0.5, [0, 1, 2, 2]), (-0.5, [0, 1, 2, 3])):
-        slices = graph([covering, 1.0], [1000] * 3, faces=500, axis=0)
-        slices.join_slices(np.array([0, 1, 2, 2], np.int32))
-        np.testing.assert_array_equal(slices.owner, expected)
-
-
-def test_coarser_planes_are_cut_more_readily():
-    for coarse, expected in ((3.0, [0, 1, 1]), (5.0, [0, 1, 2]), (9.0, [0, 1, 2])):
-        slices = graph([0.2], [1000] * 2, axis=0, coarse=coarse)
-        slices.join_slices(np.array([0, 1, 1], np.int32))
-        np.testing.assert_array_equal(slices.owner, expected)
 
 
 def test_nothing_at_all():

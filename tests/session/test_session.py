@@ -474,6 +474,59 @@ def test_save_of_the_former_image_does_not_mark_the_new_one(
     assert not session.busy
 
 
+def test_metadata_describe_the_labels_and_undo_brings_their_settings_back(
+    session: Session,
+) -> None:
+    session.segment().wait(WAIT)
+    session.parameters.probability = 0.2
+    session.relabel().wait(WAIT)
+    assert session.layer_metadata()["parameters"]["probability"] == 0.5
+    session.apply().wait(WAIT)
+    assert session.layer_metadata()["parameters"]["probability"] == 0.2
+    session.undo()
+    assert session.parameters.probability == 0.5
+    session.parameters.probability = 0.052
+    assert session.layer_metadata()["parameters"]["probability"] == 0.5
+    assert session.layer_metadata()["result"]["probability"] == 0.5
+
+
+def test_saving_beside_a_proposal_is_said_while_it_lasts(session: Session, tmp_path: Path) -> None:
+    session.segment().wait(WAIT)
+    session.relabel().wait(WAIT)
+    session.save(tmp_path / "cells.tif").wait(WAIT)
+    assert any("not part of the saved file" in said for said in session.notices)
+    session.discard()
+    assert session.notices == ()
+
+
+def test_cells_kept_by_hand_are_counted_and_no_longer_said_after_undo(session: Session) -> None:
+    session.segment().wait(WAIT)
+    assert session.labels is not None
+    session.labels[0, 0, 0] = 99
+    session.note_edit()
+    session.segment().wait(WAIT)
+    session.apply().wait(WAIT)
+    assert session.status.text == "3 cells"
+    assert session.notices == ("Kept 1 object that you changed.",)
+    session.undo()
+    assert session.notices == ()
+
+
+def test_removed_labels_start_afresh_and_come_back_once(session: Session) -> None:
+    session.segment().wait(WAIT)
+    session.note_edit()
+    before = session.labels
+    session.remove_labels()
+    assert session.labels is None
+    assert not session.can("save")
+    session.undo()
+    assert session.labels is before
+    session.remove_labels()
+    session.segment().wait(WAIT)
+    assert session.proposal is None
+    assert session.labels is not None
+
+
 def test_recipe_is_json_and_comes_back(session: Session, tmp_path: Path) -> None:
     session.parameters.probability = 0.25
     session.parameters.region = (slice(1, 3), slice(0, 10), slice(0, 10))

@@ -443,3 +443,75 @@ def test_a_layer_with_too_many_dimensions_is_refused(dock, viewer, monkeypatch):
     add_image(viewer)
     assert dock.source.image.currentText() == "embryo"
     assert dock.model.segment_button.isEnabled()
+
+
+def test_the_list_names_the_image_that_is_segmented(dock, viewer, qtbot, settle):
+    first = add_image(viewer, blobs((32, 40)), name="first", spacing=(1, 0.5, 0.5))
+    add_image(viewer, name="other")
+    for name in ("other", "first"):
+        index = dock.source.image.findText(name)
+        dock.source.image.setCurrentIndex(index)
+        dock.source.image.activated.emit(index)
+        assert dock.source.image.currentText() == name
+        click(qtbot, dock.model.try_button)
+        settle(dock)
+    assert dock.image.image is first
+    assert dock.session.label_axes == "yx"
+
+
+def test_removing_the_cells_layer_starts_afresh(dock, viewer, qtbot, settle):
+    add_image(viewer)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    layer(viewer, "embryo cells").paint((2, 28, 35), 77)
+    viewer.layers.remove("embryo cells")
+    assert not dock.result.save_button.isEnabled()
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert "embryo proposal" not in viewer.layers
+    assert count(layer(viewer, "embryo cells").data) == 2
+
+
+def test_the_brush_is_not_left_on_other_labels(dock, viewer, qtbot, settle):
+    add_image(viewer)
+    truth = viewer.add_labels(np.zeros((6, 32, 40), np.uint32), name="truth")
+    for button, name in (
+        (dock.model.try_button, "embryo proposal"),
+        (dock.model.segment_button, "embryo cells"),
+    ):
+        viewer.layers.selection.active = truth
+        click(qtbot, button)
+        settle(dock)
+        assert viewer.layers.selection.active.name == name
+
+
+def test_what_was_asked_is_dropped_after_segmenting(dock, viewer, qtbot, settle):
+    viewer.add_image(blobs())
+    assert dock.notices.sentences
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert not dock.notices.sentences
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_folder_is_replaced_only_if_the_user_agrees(dock, monkeypatch, tmp_path, agreed):
+    from napari_cellseg.widgets import dialogs
+
+    (tmp_path / "cells.ome.zarr").mkdir()
+    typed = (str(tmp_path / "cells"), "OME-Zarr (*.ome.zarr *.zarr)")
+    monkeypatch.setattr(dialogs.QFileDialog, "getSaveFileName", lambda *_: typed)
+    monkeypatch.setattr(dialogs, "agrees_to_replace", lambda *_: agreed)
+    expected = tmp_path / "cells.ome.zarr" if agreed else None
+    assert dialogs.ask_save_path(dock, tmp_path) == expected
+
+
+def test_the_dock_is_never_narrower_than_its_content(dock, viewer, qtbot):
+    from qtpy.QtWidgets import QScrollArea
+
+    add_image(viewer)
+    dock.show()
+    dock.resize(100, 300)
+    scroll = dock.findChild(QScrollArea)
+    qtbot.wait(20)
+    assert scroll.viewport().width() >= scroll.widget().minimumSizeHint().width()
+    assert scroll.widget().width() == scroll.viewport().width()

@@ -48,7 +48,6 @@ class DemoReport:
         times = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         return "\n".join(
             [
-                f"instances   {self.count}",
                 as_text(self.scores),
                 "",
                 f"image       {self.image.name}, {' × '.join(map(str, self.shape))} voxels",
@@ -75,6 +74,11 @@ def run_demo(output: str | Path, device: str = "auto", quiet: bool = True) -> De
     Returns
     -------
     DemoReport
+
+    Raises
+    ------
+    InputError
+        A ``table.csv`` of another program is there.
     """
     from napari_cellseg.evaluation import evaluate
     from napari_cellseg.sample import sample_path
@@ -82,6 +86,8 @@ def run_demo(output: str | Path, device: str = "auto", quiet: bool = True) -> De
 
     folder = Path(output)
     make_folder(folder)
+    table = folder / "table.csv"
+    cells = CellTable(table)
     files = sample_path("embryo")
     session = Session()
     seconds: dict[str, float] = {}
@@ -99,8 +105,7 @@ def run_demo(output: str | Path, device: str = "auto", quiet: bool = True) -> De
                 raise ModelError("The demo gave no labels.")
             seconds.update({f"({stage})": spent for stage, spent in result.timings.items()})
             started = time.perf_counter()
-            table = folder / "table.csv"
-            CellTable(table, keep=set()).put(files.image.name, result.table)
+            cells.put(files.image.name, result.table)
             tiff = session.save(folder / "cells.tif", overwrite=True).wait()
             zarr = session.save(folder / "cells.ome.zarr", overwrite=True).wait()
             seconds["write"] = time.perf_counter() - started

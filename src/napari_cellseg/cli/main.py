@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CellsegError as error:
         if debug:
             raise
-        _say(str(error))
+        _say(_in_options(error))
         return BAD_INPUT
     except Exception as error:
         if debug:
@@ -61,6 +61,12 @@ def _run(words: list[str]) -> int:
         _say(f"{_sentence(error)} (napari-cellseg --help tells more)")
         return BAD_INPUT
     return status if isinstance(status, int) else DONE
+
+
+def _in_options(error: CellsegError) -> str:
+    from napari_cellseg.cli.wording import in_options
+
+    return in_options(str(error))
 
 
 def _sentence(error: Exception) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from napari_cellseg.cli.wording import in_options
 from napari_cellseg.session import Session, Status
 
 _FORMAT = "{desc} {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
@@ -34,8 +35,11 @@ def progress_bar(session: Session, name: str, quiet: bool) -> Iterator[None]:
 
 
 @contextmanager
-def notes(session: Session, name: str, quiet: bool) -> Iterator[None]:
-    """Print the session's notices on stderr once an image is done; a failure speaks alone."""
+def notes(session: Session, name: str, quiet: bool, said: set[str]) -> Iterator[None]:
+    """Print the session's notices on stderr once an image is done; a failure speaks alone.
+
+    `said` holds the sentences of the run so far: none is printed twice.
+    """
     heard: list[str] = []
     session.noticed.connect(heard.append)
     try:
@@ -43,5 +47,7 @@ def notes(session: Session, name: str, quiet: bool) -> Iterator[None]:
     finally:
         session.noticed.disconnect(heard.append)
     if not quiet:
-        for sentence in heard:
-            print(f"{name}: {sentence}", file=sys.stderr)
+        for sentence in map(in_options, heard):
+            if sentence not in said:
+                said.add(sentence)
+                print(f"{name}: {sentence}", file=sys.stderr)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_cellseg.cli.plausible import looks_like_image
 from napari_cellseg.errors import InputError
 from napari_cellseg.evaluation import evaluate
 from napari_cellseg.volume import read_label_file
@@ -26,6 +28,14 @@ def compare(predicted: Path, truth: Path, thresholds: Sequence[float], *, as_jso
             f"{predicted} has shape {mine.labels.shape} and {truth} {true.labels.shape}: "
             "they are not of the same image."
         )
+    for path, file in ((predicted, mine), (truth, true)):
+        # Labels with a recipe were written by napari-cellseg.
+        if not file.metadata and looks_like_image(file.labels):
+            print(
+                f"Warning: {path} looks like an image rather than labels, so the scores may mean "
+                "nothing: pass a file with one number per instance.",
+                file=sys.stderr,
+            )
     # A file that does not state its axes does not outvote one that does.
     axes = mine.axes if "t" in mine.axes else true.axes
     known = true if true.spacing_known else mine
@@ -42,7 +52,7 @@ def compare(predicted: Path, truth: Path, thresholds: Sequence[float], *, as_jso
 def as_text(scores: dict[str, Any]) -> str:
     """Lay scores out for reading."""
     counts, surface, vi = scores["counts"], scores["surface"], scores["vi"]
-    lines = [f"cells       {counts['predicted']} found, {counts['truth']} true"]
+    lines = [f"instances   {counts['predicted']} found, {counts['truth']} true"]
     lines += [
         f"AP@{level:<8g} {scores['ap'][level]:.3f}   "
         f"{scores['tp'][level]} right, {scores['fp'][level]} too many, "

@@ -1,12 +1,14 @@
 """One CSV for the cells of many images, complete after every image.
 
 Rows of an image are written before its labels: an image whose labels exist has its rows, and rows
-of one whose labels do not (a run that was killed in between) are dropped at the next start.
+of one whose labels do not (a run that was killed in between) are dropped at the next start. Rows of
+images that are not part of a run stay, and a file that was not written here is never touched.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IMAGE = "image"
+_FIRST = (IMAGE, "t", "id", "voxels")
+_FURTHER = frozenset(
+    ["volume_um3", "area_um2", "diameter_um", "diameter"]
+    + [f"centroid_{axis}" for axis in "zyx"]
+    + [f"bbox_{axis}{end}" for axis in "zyx" for end in "01"]
+    + ["probability", "agreement", "flow_error", "touches_border"]
+)
+"""Columns of `napari_cellseg.Segmentation.table`, which differ between 2D and 3D."""
 
 
 class CellTable:
@@ -24,37 +34,41 @@ class CellTable:
     Parameters
     ----------
     path : Path
-    keep : set of str
-        Images whose rows in an existing file stay.
+    unfinished : set of str
+        Images whose rows in an existing file are dropped.
 
     Raises
     ------
     InputError
-        The existing file is no such table.
+        The existing file was not written by napari-cellseg; it is not touched.
     """
 
-    def __init__(self, path: Path, keep: set[str]) -> None:
+    def __init__(self, path: Path, unfinished: Collection[str] = ()) -> None:
         import pandas as pd
 
         self.path = path
         self._frames: dict[str, pd.DataFrame] = {}
         self._columns: list[str] | None = None
-        if not path.exists():
+        self._new = not path.exists()
+        if self._new:
             return
+        foreign = InputError(
+            f"{str(path)!r} is not a table that napari-cellseg wrote and is never replaced: "
+            "move it away or choose another output."
+        )
         try:
-            # Names such as "001" or "NA" are names, not numbers.
-            known = pd.read_csv(path, dtype={IMAGE: str}, keep_default_na=False, na_values=[""])
+            # As text, so that names such as "001" and the digits of numbers stay as they are.
+            known = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is no table of cells: move it away.") from error
-        if IMAGE not in known.columns:
-            raise InputError(f"{path} has no column {IMAGE!r}: move it away.")
+            raise foreign from error
+        if not _is_ours(list(known.columns), len(known)):
+            raise foreign
+        self._columns = list(known.columns)
         for image, rows in known.groupby(IMAGE, sort=False):
-            if image in keep:
+            if image not in unfinished:
                 self._frames[str(image)] = rows.dropna(axis="columns", how="all")
         if len(self._frames) < known[IMAGE].nunique():
             self._rewrite()
-        else:
-            self._columns = list(known.columns)
 
     def put(self, image: str, cells: pd.DataFrame) -> None:
         """Add the rows of an image, or replace them.
@@ -74,8 +88,13 @@ class CellTable:
             self._rewrite()
 
     def drop(self, image: str) -> None:
-        """Remove the rows of an image."""
-        if self._frames.pop(image, None) is not None:
+        """Remove the rows of an image; a file that was made for it alone goes as well."""
+        if self._frames.pop(image, None) is None:
+            return
+        if self._new and not self._frames:
+            self.path.unlink(missing_ok=True)
+            self._columns = None
+        else:
             self._rewrite()
 
     def _append(self, rows: pd.DataFrame) -> None:
@@ -91,7 +110,7 @@ class CellTable:
         filled = [rows for rows in self._frames.values() if len(rows)] or list(
             self._frames.values()
         )[:1]
-        everything = pd.concat(filled) if filled else pd.DataFrame(columns=[IMAGE])
+        everything = pd.concat(filled) if filled else pd.DataFrame(columns=self._columns or [IMAGE])
         part = self.path.with_name(f".{self.path.name}.part")
         try:
             everything.to_csv(part, index=False)
@@ -100,6 +119,13 @@ class CellTable:
             part.unlink(missing_ok=True)
             raise _unwritable(self.path, error) from error
         self._columns = list(everything.columns)
+
+
+def _is_ours(columns: list[str], rows: int) -> bool:
+    """Whether exactly the columns that are written here are there."""
+    if columns == [IMAGE]:
+        return rows == 0
+    return tuple(columns[: len(_FIRST)]) == _FIRST and _FURTHER.issuperset(columns[len(_FIRST) :])
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:

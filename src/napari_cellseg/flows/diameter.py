@@ -16,6 +16,7 @@ from napari_cellseg.volume import Volume
 
 #: Diameters tried first, in voxels of y; neighbours differ by less than the network tolerates.
 _CANDIDATES = (9.0, 16.0, 28.0, 50.0, 90.0)
+_SMALLEST = 4.0
 _WINDOW = 384
 _LOOKED_AT = 9
 _USED = 3
@@ -81,7 +82,8 @@ def estimate_diameter(
         diameter = found[1]
         if close:
             break
-    return float(diameter * spacing[1])
+    # what is smaller than a few voxels is noise, and enlarging it would only cost time
+    return float(diameter * spacing[1]) if diameter >= _SMALLEST else None
 
 
 def measure_diameter(

@@ -32,7 +32,7 @@ from napari_cellseg.flows.resample import enlarge_volume, reduce_volume
 from napari_cellseg.flows.segmentation import Segmentation, label_with
 from napari_cellseg.flows.table import instance_table
 from napari_cellseg.networks import FlowNetwork, load_network
-from napari_cellseg.volume import Volume, as_volume
+from napari_cellseg.volume import Volume, as_volume, read_volume
 from napari_cellseg.volume.memory import check_memory
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 #: Share of voxels that must be clearly inside or outside a cell (|logit| > 2): held-out images that
 #: the network is meant for have 0.7 and more, noisy stacks 0.4, an electron micrograph 0.2.
 _SURE = 0.3
-#: Bytes per voxel of the field (fp16 flow and logit), its trajectories and the labels.
-_BYTES_PER_VOXEL = 24
+#: Bytes per voxel, measured: the field (fp16 flow and logit), trajectories, labels, scratch.
+_BYTES_PER_VOXEL = 50
 
 
 def segment(
-    volume: "Volume | ArrayLike",
+    volume: "Volume | ArrayLike | str | Path",
     model: str | FlowNetwork = "builtin",
     checkpoint: str | Path | None = None,
     channel: int | str = 0,
@@ -56,6 +56,7 @@ def segment(
     min_size: int | None = None,
     region: Sequence[slice] | None = None,
     spacing: Sequence[float] | None = None,
+    axes: str | None = None,
     device: str = "auto",
     progress: Callable[[float, str], None] | None = None,
     cancel: Event | None = None,
@@ -67,8 +68,8 @@ def segment(
 
     Parameters
     ----------
-    volume : Volume or array, (y, x), (z, y, x) or (t, z, y, x)
-        The image. A `Volume` may also have channels, or be RGB.
+    volume : Volume or array, (y, x), (z, y, x) or (t, z, y, x), or path
+        The image, or the file that it is in. A `Volume` may also have channels, or be RGB.
     model : str or FlowNetwork
         Name of a network, or one from `load_network`.
     checkpoint : path, optional
@@ -86,9 +87,12 @@ def segment(
         Drop instances of fewer voxels; by default ``(0.2 × diameter)³``, in 2D squared.
     region : sequence of slice, optional
         Part to segment, one slice per axis of the labels; intensities are normalised as for the
-        whole volume.
+        whole volume. Labels and table then count from the corner of the region.
     spacing : sequence of float, optional
         (z, y, x) in µm per voxel; overrides the volume's own.
+    axes : str, optional
+        One letter of ``tczyx`` per dimension of an array, ``s`` for RGB samples (``"yxs"``); by
+        default told by the number of dimensions.
     device : str
         ``"auto"`` (CUDA, then MPS, then CPU), or a torch device name.
     progress : callable, optional
@@ -114,7 +118,10 @@ def segment(
     The flow representation is that of Cellpose (Stringer et al., Nature Methods 18, 100-106,
     2021), the averaging of orientations that of its 3D mode, with flows kept in physical units.
     """
-    image = as_volume(volume, spacing=spacing)
+    if isinstance(volume, str | Path):
+        image = read_volume(volume, spacing=spacing, axes=axes)
+    else:
+        image = as_volume(volume, spacing=spacing, axes=axes)
     where = check_region(region, image)
     recipe: dict[str, Any] = {
         "probability": check_probability(probability),

@@ -13,10 +13,8 @@ _PARTING = 0.12  # mean difference of flow components across a border, relative 
 # above which it parts two cells
 _NECK = 0.2  # borders smaller than this share of a basin's cross-section join nothing
 _SHORT = 0.05  # flows shorter than this say nothing
-_CUT = 0.35  # the same as _PARTING, to cut a basin between two planes; it falls to _PARTING where
-# planes are so coarse that within a cell the flow always turns between two of them
-_TURNS = (3.0, 5.0)  # distance of planes, in finest in-plane voxels, over which it falls
-_SLICE = 0.3  # what is smaller than this share of the largest slice of a basin is not cut off
+_CUT = 0.35  # the same as _PARTING, to cut a basin between two planes
+_SLICE = 0.3  # slices smaller than this share of the largest one of a basin are not cut off
 
 
 class BasinGraph:
@@ -110,19 +108,14 @@ class BasinGraph:
         order = np.argsort(basin[1:], kind="stable") + 1
         near, far = order[:-1], order[1:]
         same = basin[near] == basin[far]
-        score = self._parting()
-        parting = np.where(same, self._slice_parting(near, far, score), np.inf)
-        coarse = self._steps[0] / self._steps[1:].min()
-        cut = parting > np.interp(coarse, _TURNS, (_CUT, _PARTING))
-        # voxels of the basin on either side: a small slice amid a basin must not hold it together
-        total = np.bincount(basin, self._count)
-        rest = np.cumsum(total)[basin[near]] - np.cumsum(self._count[order])[:-1]
-        least = np.minimum(rest, total[basin[near]] - rest)
+        parting = np.where(same, self._slice_parting(near, far), np.inf)
+        cut = parting > _CUT
         largest = np.zeros(int(basin.max()) + 1)
-        np.maximum.at(largest, basin, self._count)
-        cut &= ~(same & (least < _SLICE * largest[basin[near]]))
+        np.maximum.at(largest, basin, self._volume)
+        small = np.minimum(self._volume[near], self._volume[far]) < _SLICE * largest[basin[near]]
+        cut &= ~(small & same)
         # a slice alone between two cuts goes with the weaker; alone at an end, it must be bare
-        above, below = self._covered(basin, score)
+        above, below = self._covered(basin)
         bounded = np.concatenate([[np.inf], parting, [np.inf]])
         opened = np.concatenate([[True], cut, [True]])
         before, after = bounded[:-2], bounded[2:]
@@ -137,26 +130,22 @@ class BasinGraph:
         self._contract(target)
 
     def _slice_parting(
-        self, near: NDArray[np.int64], far: NDArray[np.int64], score: NDArray[np.float64]
+        self, near: NDArray[np.int64], far: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """The score of the border of every two nodes; 0 without a common face."""
+        """How far the flow parts across the faces of two nodes; 0 without a common face."""
         out = np.zeros(len(near))
         key = self._a * len(self.owner) + self._b
         if key.size:
             wanted = near * len(self.owner) + far
             where = np.minimum(np.searchsorted(key, wanted), key.size - 1)
             met = key[where] == wanted
+            score = self._border[:, 4] / (self._border[:, 0] * self._mean_length())
             out[met] = score[where[met]]
         return out
 
-    def _covered(
-        self, basin: NDArray[np.int32], score: NDArray[np.float64]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which slices have other cells over much of them in the next, and in the last plane.
-
-        Another basin that the flow does not part from a slice is the same cell.
-        """
-        other = (basin[self._a] != basin[self._b]) & (score >= _PARTING)
+    def _covered(self, basin: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which slices have other basins over much of them in the next, and in the last plane."""
+        other = basin[self._a] != basin[self._b]
         next_plane = np.bincount(self._a[other], self._across[other], len(basin))
         last_plane = np.bincount(self._b[other], self._across[other], len(basin))
         much = _SLICE * self._count

@@ -63,8 +63,8 @@ def check_diameter(diameter: float | None, volume: Volume) -> float | None:
     finest = min(volume.spacing[1:])
     if value < 2 * finest:
         raise InputError(
-            f"diameter={value:g} {unit} is less than two voxels of {finest:g} {unit} "
-            f"in {volume.name!r}: check the unit of the diameter and the spacing."
+            f"diameter={value:g} {unit} is less than two voxels of {volume.name!r} "
+            f"({2 * finest:g} {unit}): check the unit of the diameter and the spacing."
         )
     sizes = volume.sizes
     extent = max(
@@ -92,7 +92,7 @@ def check_region(region: Sequence[slice] | None, volume: Volume) -> Region:
     if region is None:
         return tuple(slice(0, n) for n in shape)
     axes = volume.label_axes
-    if len(region) != len(shape) or not all(isinstance(part, slice) for part in region):
+    if not _is_region(region, len(shape)):
         raise InputError(
             f"region={region!r} does not fit {volume.name!r}: give one slice per axis of {axes!r}."
         )
@@ -108,6 +108,18 @@ def check_region(region: Sequence[slice] | None, volume: Volume) -> Region:
             )
         parts.append(slice(start, stop))
     return tuple(parts)
+
+
+def _is_region(region: Any, ndim: int) -> bool:
+    """Whether it is a sequence of that many slices of whole numbers."""
+    if not isinstance(region, Sequence) or len(region) != ndim:
+        return False
+    try:
+        for part in region:
+            part.indices(1)
+    except (AttributeError, TypeError, ValueError):  # no slice, fractions, a step of 0
+        return False
+    return True
 
 
 def default_min_size(diameter: float, spacing: tuple[float, float, float], is_3d: bool) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Segmentation:
     """Labels with the field they came from.
 
@@ -52,6 +52,10 @@ class Segmentation:
     notices: tuple[str, ...] = ()
     region: tuple[slice, ...] | None = None
     timings: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        shape = " × ".join(str(n) for n in self.labels.shape)
+        return f"<Segmentation: {len(self.table):,} cells in {shape} voxels>"
 
     def relabel(
         self,

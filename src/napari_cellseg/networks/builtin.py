@@ -1,6 +1,7 @@
 """The built-in network: small, trained by this repository, part of the package."""
 
 import json
+import math
 from dataclasses import dataclass
 from importlib.resources import as_file
 from pathlib import Path
@@ -213,14 +214,8 @@ def _load(file: Path) -> tuple[FlowUNet, dict[str, Any], Familiar | None]:
             f"{file} is not a checkpoint of the built-in network (format "
             f"{metadata.get('format', 'missing')!r}, expected {FORMAT!r}): choose its own model"
         )
-    config: dict[str, Any] = json.loads(metadata["config"])
-    familiar = None
-    if "familiar.mean" in tensors:
-        familiar = Familiar(
-            tensors.pop("familiar.mean"),
-            tensors.pop("familiar.basis"),
-            float(config["familiar_limit"]),
-        )
+    config = _config(metadata, file)
+    familiar = _familiar(tensors, config, file)
     bad = sorted(name for name, value in tensors.items() if not bool(value.isfinite().all()))
     if bad:
         raise ModelError(f"{file} holds NaN or infinite weights in {bad[0]}: use another file")
@@ -239,3 +234,46 @@ def _load(file: Path) -> tuple[FlowUNet, dict[str, Any], Familiar | None]:
             f"{file} holds tensors of other shapes than the built-in network's: use another file"
         ) from error
     return model.eval(), config, familiar
+
+
+def _config(metadata: dict[str, str], file: Path) -> dict[str, Any]:
+    """Configuration of a checkpoint, checked before anything is allocated by it."""
+    try:
+        config = json.loads(metadata["config"])
+        channels, (low, high) = config["channels"], config["percentiles"]
+        sound = (
+            1 < len(channels) <= 8
+            and all(type(n) is int and 0 < n <= 4096 for n in channels)
+            and _positive(config["diameter"])
+            and 0 <= low < high <= 100
+        )
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise ModelError(
+            f"{file} has no usable configuration (channels, diameter, percentiles): "
+            "use another file."
+        )
+    return dict(config)
+
+
+def _familiar(tensors: dict[str, Tensor], config: dict[str, Any], file: Path) -> Familiar | None:
+    """Take the description of the training images out of the tensors."""
+    if "familiar.mean" not in tensors:
+        return None
+    mean, basis = tensors.pop("familiar.mean"), tensors.pop("familiar.basis", None)
+    limit = config.get("familiar_limit")
+    features = 2 * sum(config["channels"][1:3])
+    if (
+        basis is None
+        or mean.shape != (features,)
+        or basis.shape[:1] != mean.shape
+        or basis.ndim != 2
+        or not _positive(limit)
+    ):
+        raise ModelError(f"{file} describes its training images wrongly: use another file.")
+    return Familiar(mean, basis, float(config["familiar_limit"]))
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0

@@ -42,11 +42,14 @@ class Merged:
         What we wrote, `SENTINEL` where a hand did.
     kept : int
         Number of instances kept because they were changed by hand.
+    count : int
+        Number of instances in `labels`; with time, of each time point.
     """
 
     labels: Labels
     baseline: Labels
     kept: int
+    count: int
 
 
 def edited_voxels(labels: Labels, baseline: Labels | None) -> NDArray[np.bool_]:
@@ -72,6 +75,7 @@ def merge_labels(
     proposed: Labels,
     region: Slices | None,
     shape: tuple[int, ...],
+    timed: bool = False,
 ) -> Merged:
     """Apply proposed labels over a region.
 
@@ -86,6 +90,8 @@ def merge_labels(
     region : tuple of slice or None
         None: everything.
     shape : tuple of int
+    timed : bool
+        Whether the first axis is time.
 
     Returns
     -------
@@ -95,7 +101,7 @@ def merge_labels(
     if current is None:
         labels = np.zeros(shape, np.uint32)
         labels[where] = proposed
-        return Merged(labels, labels.copy(), 0)
+        return Merged(labels, labels.copy(), 0, _count(labels, timed))
     labels = current.copy()
     ours = labels.copy() if baseline is None else baseline.copy()
     inside = labels[where]
@@ -112,7 +118,7 @@ def merge_labels(
     if baseline is None:
         ours[ours != 0] = SENTINEL  # also outside the region
     ours[where] = np.where(protected, SENTINEL, merged)
-    return Merged(labels, ours, len(kept))
+    return Merged(labels, ours, len(kept), _count(labels, timed))
 
 
 def _dense(labels: Labels) -> tuple[NDArray[np.integer[Any]], Labels]:
@@ -122,6 +128,15 @@ def _dense(labels: Labels) -> tuple[NDArray[np.integer[Any]], Labels]:
         return labels, np.arange(largest + 1, dtype=np.uint32)
     ids, rows = np.unique(np.append(labels.ravel(), np.uint32(0)), return_inverse=True)
     return rows[:-1].reshape(labels.shape), ids
+
+
+def _count(labels: Labels, timed: bool) -> int:
+    """Count the instances, those of each time point for themselves."""
+    total = 0
+    for part in labels if timed else (labels,):
+        rows, _ = _dense(part)
+        total += int(np.count_nonzero(np.bincount(rows.ravel())[1:]))
+    return total
 
 
 def _free_part(proposed: Labels, protected: NDArray[np.bool_]) -> Labels:

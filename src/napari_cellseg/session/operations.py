@@ -48,6 +48,7 @@ def segment_to_edit(
     current: Labels | None,
     baseline: Labels | None,
     shape: tuple[int, ...],
+    timed: bool,
     volume: Volume,
     region: Region | None,
     **arguments: Any,
@@ -56,7 +57,7 @@ def segment_to_edit(
     segmentation = engine.segment(context, volume=volume, region=region, **arguments)
     if current is not None and has_edits(current, baseline):
         return Landed(segmentation, None)
-    merged = merge_labels(None, None, inside(segmentation.labels, region), region, shape)
+    merged = merge_labels(None, None, inside(segmentation.labels, region), region, shape, timed)
     return Landed(segmentation, merged)
 
 
@@ -69,10 +70,11 @@ def apply(
     proposed: Labels,
     region: Region | None,
     shape: tuple[int, ...],
+    timed: bool,
 ) -> Merged:
     """Merge proposed labels into the present ones; see `napari_cellseg.session.merge`."""
     context.check()
-    return merge_labels(current, baseline, proposed, region, shape)
+    return merge_labels(current, baseline, proposed, region, shape, timed)
 
 
 @operation("read labels to adopt")

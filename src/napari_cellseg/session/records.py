@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +61,8 @@ class Proposal:
     kind : {"try", "relabel", "segment"}
     segmentation : Segmentation
         What the labels come from; its field can be labelled anew.
+    settings : dict
+        The session's parameters that made them, by name.
     """
 
     labels: NDArray[np.uint32]
@@ -68,11 +70,13 @@ class Proposal:
     region: Region | None
     kind: Literal["try", "relabel", "segment"]
     segmentation: Segmentation
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A segmentation and where it lies."""
+    """A segmentation, where it lies, and the session's parameters that made it."""
 
     segmentation: Segmentation
     region: Region | None
+    settings: dict[str, Any]

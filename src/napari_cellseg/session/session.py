@@ -12,6 +12,7 @@ from napari_cellseg.session import recipe as recipes
 from napari_cellseg.session.jobs import SessionJobs
 from napari_cellseg.session.merge import Merged
 from napari_cellseg.session.operations import Landed, as_labels, inside
+from napari_cellseg.session.parameters import Parameters
 from napari_cellseg.session.records import Proposal, Region, Run
 from napari_cellseg.worker import Deliver, InferenceWorker, Job, Priority
 
@@ -84,6 +85,8 @@ class Session(SessionJobs):
             self.volume = volume
             self._forget()
             self.notices, self.last_error = (), None
+            self._passing.clear()
+            self.notices_changed.emit(())
             self._idle_text = f"{volume.name} is ready."
             self.parameters.spacing = volume.spacing
             self._spacing_stated = volume.spacing_known
@@ -112,9 +115,10 @@ class Session(SessionJobs):
         self._need("try")
         where = self._checked(region)
         arguments = {**self._run_arguments(), "region": where}
+        settings = {**self.parameters.as_dict(), "region": where}
 
         def land(segmentation: Segmentation) -> None:
-            self._source = Run(segmentation, where)
+            self._source = Run(segmentation, where, settings)
             self._propose(self._source, "try")
 
         return self._submit(
@@ -136,13 +140,15 @@ class Session(SessionJobs):
             "current": self.labels,
             "baseline": self._baseline,
             "shape": self.label_shape,
+            "timed": self.label_axes.startswith("t"),
         }
+        settings = {**self.parameters.as_dict(), "region": where}
 
         def land(landed: Landed) -> None:
-            self._source = Run(landed.segmentation, where)
+            self._source = Run(landed.segmentation, where, settings)
             if landed.merged is None or self.edited:
                 self._propose(self._source, "segment")
-                self._notice(
+                self._notice_for_now(
                     "The labels were edited, so the new ones are a proposal; "
                     "applying it keeps what you changed."
                 )
@@ -155,16 +161,17 @@ class Session(SessionJobs):
         """Label the kept field anew with the present thresholds, as a proposal; latest wins."""
         self._need("relabel")
         source = self._given(self._source)
-        arguments = {
-            "segmentation": source.segmentation,
+        thresholds = {
             "probability": self.parameters.probability,
             "min_size": self.parameters.min_size,
             "flow_error": self.parameters.flow_error,
         }
+        arguments = {"segmentation": source.segmentation, **thresholds}
+        settings = {**source.settings, **thresholds}
 
         def land(segmentation: Segmentation) -> None:
             if self._source is source:  # else a newer run has taken its place
-                self._propose(Run(segmentation, source.region), "relabel")
+                self._propose(Run(segmentation, source.region, settings), "relabel")
 
         return self._submit(
             "relabel", "relabel", arguments, land, lane="decode", priority=Priority.CLICK
@@ -181,6 +188,7 @@ class Session(SessionJobs):
             "proposed": proposal.labels,
             "region": proposal.region,
             "shape": self.label_shape,
+            "timed": self.label_axes.startswith("t"),
         }
 
         def land(merged: Merged) -> None:
@@ -190,10 +198,10 @@ class Session(SessionJobs):
                 self._jobs.pop("apply", None)
                 self.apply()
                 return
-            self._land(merged, Run(proposal.segmentation, proposal.region))
+            self._land(merged, Run(proposal.segmentation, proposal.region, proposal.settings))
             if merged.kept:
                 objects = "object" if merged.kept == 1 else "objects"
-                self._notice(f"Kept {merged.kept} {objects} that you changed.")
+                self._notice_for_now(f"Kept {merged.kept} {objects} that you changed.")
 
         return self._submit(
             "apply", "apply", arguments, land, lane="decode", priority=Priority.CLICK
@@ -211,22 +219,47 @@ class Session(SessionJobs):
             self._refresh()
 
     def undo(self) -> None:
-        """Bring back the labels from before the last `apply` or `segment`, once."""
+        """Bring back the labels from before the last `apply` or `segment`, once.
+
+        The parameters that made them come back too.
+        """
         self._need("undo")
         with self._lock:
-            labels, baseline, told, applied, source = self._given(self._previous)
+            labels, baseline, told, applied, source, count = self._given(self._previous)
+            if "relabel" in self._jobs:
+                self._jobs["relabel"].cancel()
             self._set_proposal(None)
             self._set_labels(labels, baseline, applied)
             self._previous, self._told_edited, self._source = None, told, source
+            self._count, self._idle_text = count, _cells(count) if applied else "labels adopted"
+            if applied is not None:
+                self._restore(applied.settings)
             self._set_saved(self.saved_path, True)
+            self._refresh()
+
+    def remove_labels(self) -> None:
+        """Start afresh without labels; `undo` brings them back until others take their place."""
+        with self._lock:
+            if self.labels is None:
+                return
+            self._set_labels(None, None, None)
+            if self.proposal is None:
+                self._source = None
+            self._set_saved(self.saved_path, False)
+            self._idle_text = "The cells were removed."
             self._refresh()
 
     def save(self, path: str | Path, overwrite: bool = False) -> Job:
         """Write the labels (``.tif`` or ``.ome.zarr``), whole or not at all.
 
-        Closing the session does not stop it; `cancel` does.
+        A proposal is no part of them, which is said. Closing the session does not stop it;
+        `cancel` does.
         """
         self._need("save")
+        if self.proposal is not None:
+            self._notice_for_now(
+                "The proposal is not part of the saved file: press Apply first to save it."
+            )
         edits = self._edits
         arguments = {
             "path": Path(path),
@@ -302,18 +335,45 @@ class Session(SessionJobs):
             self._set_saved(self.saved_path, True)
             self._refresh()
 
-    def layer_metadata(self) -> dict[str, Any]:
-        """Describe where the labels come from, in JSON types, for a layer's metadata."""
-        shown = self.proposal.segmentation if self.proposal is not None else self.result
-        parameters = dict(shown.parameters) if shown is not None else {}
-        return {**self.recipe(), "result": parameters, "adopted": shown is None}
+    def layer_metadata(self, proposal: Proposal | None = None) -> dict[str, Any]:
+        """Describe where the labels come from, in JSON types, for a layer's metadata.
+
+        Parameters
+        ----------
+        proposal : Proposal, optional
+            Describe it instead of the labels.
+
+        Returns
+        -------
+        dict
+            A recipe with the parameters that made the labels, whatever they are now; with none
+            where the labels were adopted.
+        """
+        shown = proposal if proposal is not None else self._applied
+        if shown is None:
+            return {**self.recipe(), "parameters": {}, "result": {}, "adopted": True}
+        return {
+            **self._recipe_of(Parameters(**shown.settings)),
+            "result": dict(shown.segmentation.parameters),
+            "adopted": False,
+        }
 
     def recipe(self) -> dict[str, Any]:
         """Return the parameters as a JSON-able dict that reruns headless."""
+        return self._recipe_of(self.parameters)
+
+    def _recipe_of(self, parameters: Parameters) -> dict[str, Any]:
         from napari_cellseg import __version__
 
         source = None if self.volume is None else self.volume.source
-        return recipes.to_recipe(self.parameters, source, __version__)
+        return recipes.to_recipe(parameters, source, __version__)
+
+    def _restore(self, settings: dict[str, Any]) -> None:
+        """Take up the parameters of a former run; the machine and the image stay as they are."""
+        names = ["channel", "model", "checkpoint", "probability", "min_size", "flow_error"]
+        if settings["spacing"] == self.parameters.spacing:  # else in another unit, maybe
+            names.append("diameter")
+        self.parameters.update({name: settings[name] for name in names})
 
     def use_recipe(self, recipe: dict[str, Any]) -> None:
         """Take the parameters of a recipe, all or (InputError) none."""
@@ -372,8 +432,8 @@ class Session(SessionJobs):
         labels = inside(segmentation.labels, region)
         for sentence in segmentation.notices:
             self._notice(sentence)
-        self._set_proposal(Proposal(labels, offset, region, kind, segmentation))
-        self._idle_text = f"proposal: {_counted(segmentation)}"
+        self._set_proposal(Proposal(labels, offset, region, kind, segmentation, run.settings))
+        self._idle_text = f"proposal: {_cells(len(segmentation.table))}"
 
     def _land(self, merged: Merged, run: Run) -> None:
         """Make merged labels the working ones."""
@@ -382,7 +442,8 @@ class Session(SessionJobs):
         self._set_proposal(None)
         self._set_labels(merged.labels, merged.baseline, run)
         self._set_saved(self.saved_path, True)
-        self._idle_text = _counted(run.segmentation)
+        self._count = merged.count
+        self._idle_text = _cells(merged.count)
 
     def _adopt(self, labels: Labels) -> None:
         self._set_proposal(None)
@@ -392,6 +453,5 @@ class Session(SessionJobs):
         self._idle_text = "labels adopted"
 
 
-def _counted(segmentation: Segmentation) -> str:
-    count = len(segmentation.table)
+def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"

@@ -52,6 +52,7 @@ class SessionState:
     status_changed: ClassVar[Signal] = Signal(Status)
     availability_changed: ClassVar[Signal] = Signal()
     noticed: ClassVar[Signal] = Signal(str)
+    notices_changed: ClassVar[Signal] = Signal(tuple)
     failed: ClassVar[Signal] = Signal(Exception)
     saved_changed: ClassVar[Signal] = Signal(object, bool)
     closed: ClassVar[Signal] = Signal()
@@ -73,6 +74,8 @@ class SessionState:
         self._baseline: Labels | None = None
         self._told_edited = False
         self._edits = 0
+        self._count = 0
+        self._passing: dict[str, Proposal | None] = {}
         self._previous: tuple[Any, ...] | None = None
         self._jobs: dict[str, Job] = {}
         self._progress: dict[str, tuple[float, str]] = {}
@@ -191,6 +194,20 @@ class SessionState:
             return  # said already of this image
         self.notices = (*self.notices, sentence)
         self.noticed.emit(sentence)
+        self.notices_changed.emit(self.notices)
+
+    def _notice_for_now(self, sentence: str) -> None:
+        """Say something of the present proposal, or else of the present labels, while it lasts."""
+        self._notice(sentence)
+        self._passing[sentence] = self.proposal
+
+    def _drop_notices(self, of: Proposal | None) -> None:
+        """Take back what was said of a proposal, or (None) of labels, that are there no more."""
+        gone = {said for said, about in self._passing.items() if about is of}
+        if gone:
+            self._passing = {said: x for said, x in self._passing.items() if said not in gone}
+            self.notices = tuple(said for said in self.notices if said not in gone)
+            self.notices_changed.emit(self.notices)
 
     def _fail(self, error: Exception) -> None:
         self.last_error = error
@@ -204,13 +221,16 @@ class SessionState:
 
     def _set_proposal(self, proposal: Proposal | None) -> None:
         if proposal is not self.proposal:
-            self.proposal = proposal
+            former, self.proposal = self.proposal, proposal
+            if former is not None:
+                self._drop_notices(former)
             self.proposal_changed.emit(proposal)
 
     def _set_labels(
         self, labels: Labels | None, baseline: Labels | None, applied: Run | None
     ) -> None:
         """Replace the working labels; what was there can come back once."""
+        self._previous = None
         if self.labels is not None:
             self._previous = (
                 self.labels,
@@ -218,7 +238,9 @@ class SessionState:
                 self._told_edited,
                 self._applied,
                 self._source,
+                self._count,
             )
+        self._drop_notices(None)
         self.labels, self._baseline, self._told_edited = labels, baseline, False
         self._edits += 1
         self._applied = applied

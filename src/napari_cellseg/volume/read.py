@@ -86,7 +86,8 @@ def existing_path(path: str | os.PathLike[str]) -> Path:
         location = Path(path)
         location.stat()
     except TypeError:
-        raise InputError(f"path {path!r} is no path: pass a string or a Path.") from None
+        kind = type(path).__name__
+        raise InputError(f"a {kind} is no path: pass a string or a Path.") from None
     except FileNotFoundError:
         raise InputError(f"there is no file or folder {str(path)!r}: check the path.") from None
     except (OSError, ValueError, RuntimeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 _IMAGES = "Images (*.tif *.tiff *.ome.tif *.ome.tiff);;All files (*)"
 _LABELS = "Labels (*.tif *.tiff *.npy);;All files (*)"
@@ -40,12 +40,25 @@ def ask_label_folder(parent: QWidget) -> Path | None:
 
 
 def ask_save_path(parent: QWidget, suggestion: Path) -> Path | None:
-    """Ask where to save labels; a name without a known suffix gets that of the chosen kind."""
+    """Ask where to save labels; a name without a known suffix gets that of the chosen kind.
+
+    Something that exists is only returned if the user agreed to replace it.
+    """
     chosen, kind = QFileDialog.getSaveFileName(
         parent, "Save the cells", str(suggestion), ";;".join(_SAVE)
     )
     if not chosen:
         return None
-    if chosen.lower().endswith(_SAVED_SUFFIXES):
-        return Path(chosen)
-    return Path(chosen + _SAVE.get(kind, ".ome.zarr"))
+    known = chosen.lower().endswith(_SAVED_SUFFIXES)
+    path = Path(chosen if known else chosen + _SAVE.get(kind, ".ome.zarr"))
+    # The dialog asks about a file of the very name that was typed, but not about a folder.
+    asked = known and not path.is_dir()
+    return path if asked or not path.exists() or agrees_to_replace(parent, path) else None
+
+
+def agrees_to_replace(parent: QWidget, path: Path) -> bool:
+    """Ask whether cells that were saved before may be replaced."""
+    answer = QMessageBox.question(
+        parent, "Save the cells", f"{path.name} exists already. Replace the cells in it?"
+    )
+    return answer == QMessageBox.StandardButton.Yes

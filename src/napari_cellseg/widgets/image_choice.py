@@ -80,8 +80,8 @@ class ImageChoice(QObject):
     @property
     def asks_for(self) -> str:
         """What the image does not state and the user should, as one sentence."""
-        if self.image is None or self._axes is None:
-            return ""
+        if self.image is None or self._axes is None or self._session.result is not None:
+            return ""  # who has segmented without stating it has seen what comes of it
         flat = "z" not in self._axes.axes
         missing = []
         if not self._axes.known:
@@ -106,11 +106,13 @@ class ImageChoice(QObject):
         events.reordered.connect(self.refresh)
         events.removed.connect(self._on_removed)
         self._session.volume_changed.connect(self._on_volume)
+        self._session.parameters.events.channel.connect(self._section.show_channel)
         self.refresh()
 
     def disconnect_viewer(self) -> None:
         """Follow nothing any more."""
         self._session.volume_changed.disconnect(self._on_volume)
+        self._session.parameters.events.channel.disconnect(self._section.show_channel)
         self._unwatch()
         viewer = self._viewer()
         if viewer is not None:
@@ -127,10 +129,14 @@ class ImageChoice(QObject):
             volume = self._session.volume
             ours = [x for x in usable if volume is not None and known_volume(x) is volume]
             self.choose([*usable, *ours[:1]][-1])
+        self._list()
+        self.changed.emit()
+
+    def _list(self) -> None:
+        images = self._images()
         self._listed = [weakref.ref(image) for image in images]
         current = images.index(self.image) if self.image in images else None
         self._section.show_images([image.name for image in images], current)
-        self.changed.emit()
 
     def choose(self, image: Image, axes: str | None = None) -> None:
         """Segment this image from now on; its metadata is read, its data are not.
@@ -166,6 +172,7 @@ class ImageChoice(QObject):
             self.failed.emit(error)
             return
         finally:
+            self._list()  # letting go of the former image's proposal has listed that image
             self.show()
         image.events.name.connect(self._on_name)
         image.events.data.connect(self._on_data)
@@ -253,6 +260,8 @@ class ImageChoice(QObject):
             self._session.cancel()
         if role in ("proposal", "image"):
             self._session.discard()
+        if role == "cells":
+            self._session.remove_labels()
         if role == "image":
             self._axes = None
             self.show()

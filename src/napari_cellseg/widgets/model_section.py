@@ -73,7 +73,11 @@ class ModelSection(QWidget):
             index = self.model.count() - 1
             tip = f"{info.note}\nLicence: {info.licence}"
             self.model.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
-        self.model.setCurrentIndex(self.model.findData(current))
+        self.show_model(current)
+
+    def show_model(self, name: str) -> None:
+        """Show which model is in use."""
+        self.model.setCurrentIndex(self.model.findData(name))
 
     def show_diameter(self, diameter: float | None, unit: str, estimated: float | None) -> None:
         """Show the diameter in force, or in grey the one that was estimated."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -52,6 +52,21 @@ def latest(sentences: Iterable[str]) -> Iterable[str]:
         newest.pop(saying, None)
         newest[saying] = sentence
     return newest.values()
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down only: it is never narrower than what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the width of what it holds, with room for the scroll bar."""
+        body, bar = self.widget(), self.verticalScrollBar()
+        held = 0 if body is None else body.minimumSizeHint().width()
+        beside = 0 if bar is None else bar.sizeHint().width()
+        return QSize(max(WIDTH[0], held + beside), super().minimumSizeHint().height())
 
 
 class SegmentDock(QWidget):
@@ -125,7 +140,7 @@ class SegmentDock(QWidget):
         session.deliver = gui_bridge().post
         session.status_changed.connect(self._on_status)
         session.availability_changed.connect(self._refresh_available)
-        session.noticed.connect(self._on_noticed)
+        session.notices_changed.connect(self._on_notices)
         session.failed.connect(self._on_failed)
         viewer.events.theme.connect(self._on_theme)
         self.run.connect_session()
@@ -148,7 +163,7 @@ class SegmentDock(QWidget):
         session.cancel()
         session.status_changed.disconnect(self._on_status)
         session.availability_changed.disconnect(self._refresh_available)
-        session.noticed.disconnect(self._on_noticed)
+        session.notices_changed.disconnect(self._on_notices)
         session.failed.disconnect(self._on_failed)
         self.run.disconnect_session()
         self.image.disconnect_viewer()
@@ -158,7 +173,6 @@ class SegmentDock(QWidget):
             viewer.events.theme.disconnect(self._on_theme)
 
     def _build(self) -> None:
-        self.setMinimumWidth(WIDTH[0])
         body = QWidget()
         inner = QVBoxLayout(body)
         inner.setContentsMargins(8, 8, 8, 8)
@@ -171,7 +185,7 @@ class SegmentDock(QWidget):
             inner.addWidget(section)
         inner.addWidget(self.notices)
         inner.addStretch(1)
-        scroll = QScrollArea()
+        scroll = _Column()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(body)
@@ -199,7 +213,7 @@ class SegmentDock(QWidget):
         if self._connected:
             self._on_status(self.session.status)
 
-    def _on_noticed(self, sentence: str) -> None:
+    def _on_notices(self, sentences: tuple[str, ...]) -> None:
         self._show_notices()
 
     def _on_failed(self, error: Exception) -> None:

@@ -136,6 +136,7 @@ class SegmentRun(QObject):
 
     def undo(self) -> None:
         """Go back to the cells before the last apply."""
+        self._relabel_timer.stop()
         self._do(self._session.undo)
 
     def save(self, path: Path, overwrite: bool) -> None:
@@ -213,8 +214,7 @@ class SegmentRun(QObject):
         suggestion = self._session.saved_path or folder / f"{name} cells.ome.zarr"
         path = dialogs.ask_save_path(self._result, suggestion)
         if path is not None:
-            # The dialog has asked before a file is replaced, but it cannot ask about a folder.
-            self.save(path, path.is_file() or path == self._session.saved_path)
+            self.save(path, path.exists())  # the dialog has asked before it is replaced
 
     def _fill_adopt_menu(self) -> None:
         menu = self._result.adopt_menu
@@ -271,6 +271,7 @@ class SegmentRun(QObject):
         """Show the parameters in force and what the last run made of them."""
         parameters, segmentation = self._session.parameters, self._session.segmentation
         used = segmentation.parameters if segmentation is not None else {}
+        self._model.show_model(parameters.model)
         self._model.show_diameter(parameters.diameter, self._session.unit, used.get("diameter"))
         self._result.probability.set_value(parameters.probability)
         size = parameters.min_size if parameters.min_size is not None else used.get("min_size")

@@ -75,6 +75,7 @@ class SessionLayers:
         assert self.cells is not None
         self._shown = labels
         self.cells.metadata[METADATA] = self._session.layer_metadata()
+        self._select(self.cells)
 
     def show_proposal(self, proposal: Proposal | None) -> None:
         """Show a proposal in its own layer above the cells, or take that layer away."""
@@ -84,17 +85,15 @@ class SessionLayers:
         data = aligned(proposal.labels, self._session.label_axes, self.axes, self.image.data.shape)
         place = placement(self.image, self.axes, self._session.label_axes, proposal.offset)
         if self.proposal is None:
-            viewer = self._viewer()
-            active = viewer.layers.selection.active if viewer is not None else None
             self.proposal = self._add(data, f"{self.image.name} proposal", proposal.offset)
             self.proposal.editable = False
             self._hide_cells()
-            if viewer is not None and active is not None:
-                viewer.layers.selection.active = active
         else:
             replace_data(self.proposal, data)
             self.proposal.translate = place["translate"]
-        self.proposal.metadata[METADATA] = {**self._session.layer_metadata(), "role": "proposal"}
+        described = self._session.layer_metadata(proposal)
+        self.proposal.metadata[METADATA] = {**described, "role": "proposal"}
+        self._select(self.proposal)
 
     def adopt(self, layer: Labels | None) -> None:
         """Let an existing Labels layer be the cells layer from now on."""
@@ -213,6 +212,17 @@ class SessionLayers:
         if layer is not None and viewer is not None and layer in viewer.layers:
             viewer.layers.remove(layer)
         self._show_cells()
+
+    def _select(self, layer: Labels) -> None:
+        """Select a layer of ours, so that the brush does not paint into labels of others."""
+        from napari.layers import Labels
+
+        viewer = self._viewer()
+        if viewer is None or layer not in viewer.layers:
+            return
+        active = viewer.layers.selection.active
+        if active is None or (isinstance(active, Labels) and active is not layer):
+            viewer.layers.selection.active = layer
 
     def _hide_cells(self) -> None:
         if self.cells is not None and self.cells.visible:

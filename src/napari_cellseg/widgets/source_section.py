@@ -98,11 +98,15 @@ class SourceSection(QWidget):
             return
         self.channel.clear()
         self.channel.addItems(list(volume.channels))
-        self.channel.setCurrentIndex(min(channel, self.channel.count() - 1))
+        self.show_channel(channel)
         self._show_axes(axes or LayerAxes(volume.axes, True, (volume.axes,)))
         self.spacing.show_spacing(
             spacing or volume.spacing, known=spacing_known, is_3d=volume.is_3d
         )
+
+    def show_channel(self, channel: int) -> None:
+        """Show which channel is in use."""
+        self.channel.setCurrentIndex(min(channel, self.channel.count() - 1))
 
     def _show_axes(self, axes: LayerAxes) -> None:
         self.axes.clear()
