@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_cellseg.errors import InputError
-from napari_cellseg.session import recipe as recipes
-from napari_cellseg.session.jobs import SessionJobs
+from napari_cellseg.session.described import SessionRecipes
 from napari_cellseg.session.merge import Merged
 from napari_cellseg.session.operations import Landed, as_labels, inside
-from napari_cellseg.session.parameters import Parameters
 from napari_cellseg.session.records import Proposal, Region, Run
 from napari_cellseg.worker import Deliver, InferenceWorker, Job, Priority
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from napari_cellseg.volume import Volume
 
 
-class Session(SessionJobs):
+class Session(SessionRecipes):
     """The state of one viewer (or of one headless run) and what can be done with it.
 
     `deliver` takes a call to the thread that may use results: by default the worker's own, in a
@@ -334,60 +332,6 @@ class Session(SessionJobs):
             self._told_edited = True
             self._set_saved(self.saved_path, True)
             self._refresh()
-
-    def layer_metadata(self, proposal: Proposal | None = None) -> dict[str, Any]:
-        """Describe where the labels come from, in JSON types, for a layer's metadata.
-
-        Parameters
-        ----------
-        proposal : Proposal, optional
-            Describe it instead of the labels.
-
-        Returns
-        -------
-        dict
-            A recipe with the parameters that made the labels, whatever they are now; with none
-            where the labels were adopted.
-        """
-        shown = proposal if proposal is not None else self._applied
-        if shown is None:
-            return {**self.recipe(), "parameters": {}, "result": {}, "adopted": True}
-        return {
-            **self._recipe_of(Parameters(**shown.settings)),
-            "result": dict(shown.segmentation.parameters),
-            "adopted": False,
-        }
-
-    def recipe(self) -> dict[str, Any]:
-        """Return the parameters as a JSON-able dict that reruns headless."""
-        return self._recipe_of(self.parameters)
-
-    def _recipe_of(self, parameters: Parameters) -> dict[str, Any]:
-        from napari_cellseg import __version__
-
-        source = None if self.volume is None else self.volume.source
-        return recipes.to_recipe(parameters, source, __version__)
-
-    def _restore(self, settings: dict[str, Any]) -> None:
-        """Take up the parameters of a former run; the machine and the image stay as they are."""
-        names = ["channel", "model", "checkpoint", "probability", "min_size", "flow_error"]
-        if settings["spacing"] == self.parameters.spacing:  # else in another unit, maybe
-            names.append("diameter")
-        self.parameters.update({name: settings[name] for name in names})
-
-    def use_recipe(self, recipe: dict[str, Any]) -> None:
-        """Take the parameters of a recipe, all or (InputError) none."""
-        with self._lock:
-            self.parameters.update(recipes.from_recipe(recipe))
-            self._refresh()
-
-    def save_recipe(self, path: str | Path) -> Path:
-        """Write the recipe as JSON."""
-        return recipes.write_recipe(path, self.recipe())
-
-    def load_recipe(self, path: str | Path) -> None:
-        """Take the parameters of a recipe file."""
-        self.use_recipe(recipes.read_recipe(path))
 
     def _on_spacing(self, spacing: tuple[float, float, float] | None) -> None:
         self._spacing_stated = spacing is not None
