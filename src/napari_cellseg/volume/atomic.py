@@ -133,7 +133,13 @@ def _sync_folder(path: Path) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        # zarr writes chunks at the same time: after one has failed, others still land for a
+        # moment and make the folder anew, so it is removed until it stays away
+        absent, until = 0, time.monotonic() + 5
+        while absent < 4 and time.monotonic() < until:
+            shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.05)
+            absent = 0 if path.exists() else absent + 1
     else:
         with suppress(OSError):
             path.unlink(missing_ok=True)
