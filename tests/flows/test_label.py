@@ -106,8 +106,9 @@ def tissue(request):
 def test_touching_cells_are_recovered_from_clean_fields(tissue, source, smooth):
     labels, spacing = tissue
     share, ap = recovered(labels, instances(field_of(labels, spacing, source, smooth=smooth)))
-    # to point exactly at the centroid turns by 90 degrees within one plane of a thin cell
-    floor = 0.985 if source == "radial" and spacing[0] == 5 else 0.99
+    # to point exactly at the centroid turns by 90 degrees within one plane of a thin cell: blurring
+    # that is no clean field any more
+    floor = 0.97 if source == "radial" and spacing[0] == 5 and smooth else 0.99
     assert share >= floor
     assert ap >= floor - 0.01
 

@@ -3,7 +3,7 @@ import numpy as np
 from napari_cellseg.flows.merging import BasinGraph
 
 
-def graph(partings, sizes, faces=100, axis=2):
+def graph(partings, sizes, faces=100, axis=2, whole=None):
     """A chain of basins along x, parted by the given amounts."""
     count = len(sizes)
     basins = np.zeros((count + 1, 5), np.int64)
@@ -16,7 +16,7 @@ def graph(partings, sizes, faces=100, axis=2):
     parting = np.round(np.array(partings) * faces * 127 * 255).astype(np.int64)
     sums[:, 3 + 3 * axis + 2] = parting
     sums[:, 12 + axis] = parting
-    return BasinGraph(pairs, sums, basins, (1.0, 1.0, 1.0), planar=False)
+    return BasinGraph(pairs, sums, basins, (1.0, 1.0, 1.0), False, whole)
 
 
 def test_only_borders_that_do_not_part_are_united():
@@ -53,16 +53,24 @@ def test_borders_of_united_basins_add_up():
     np.testing.assert_array_equal(joined.owner, [0, 1, 1, 3])
 
 
-def test_slices_are_cut_only_where_the_flow_clearly_parts():
-    slices = graph([-0.5, 1.0, 0.2], [1000] * 4, axis=0)
-    slices.join_slices(np.array([0, 1, 1, 1, 1], np.int32))
-    np.testing.assert_array_equal(slices.owner, [0, 1, 1, 3, 3])
+def test_parts_of_a_basin_are_cut_only_where_the_flow_clearly_parts():
+    whole = np.array([0, 1, 1, 1, 1], np.int32)
+    parts = graph([-0.5, 1.0, 0.4], [1000] * 4, whole=whole)
+    parts.unite()
+    np.testing.assert_array_equal(parts.owner, [0, 1, 1, 3, 3])
+    others = graph([-0.5, 1.0, 0.4], [1000] * 4, whole=np.array([0, 1, 1, 2, 3], np.int32))
+    others.unite()
+    np.testing.assert_array_equal(others.owner, [0, 1, 1, 3, 4])
 
 
-def test_slices_of_other_basins_and_small_ones_are_left():
-    slices = graph([-0.5, 1.0], [1000, 1000, 50], axis=0)
-    slices.join_slices(np.array([0, 1, 2, 2], np.int32))
-    np.testing.assert_array_equal(slices.owner, [0, 1, 2, 2])
+def test_a_crumb_of_a_basin_stays_with_it():
+    sizes = [1000, 1000, 50]
+    parts = graph([-0.5, 1.9], sizes, whole=np.array([0, 1, 2, 2], np.int32))
+    parts.unite()
+    np.testing.assert_array_equal(parts.owner, [0, 1, 1, 1])
+    others = graph([-0.5, 1.9], sizes, whole=np.array([0, 1, 2, 3], np.int32))
+    others.unite()
+    np.testing.assert_array_equal(others.owner, [0, 1, 1, 3])
 
 
 def test_nothing_at_all():
@@ -73,6 +81,5 @@ def test_nothing_at_all():
         (1.0, 1.0, 1.0),
         planar=True,
     )
-    empty.join_slices(np.zeros(1, np.int32))
     empty.unite()
     np.testing.assert_array_equal(empty.owner, [0])

@@ -91,15 +91,17 @@ def terminal_basins(
 @kernel
 def split_planes(
     voxels: NDArray[np.integer],
+    words: NDArray[np.int32],
     basin: NDArray[np.int32],
     plane: int,
     n_basins: int,
 ) -> NDArray[np.int32]:
-    """Number the part of each basin in each plane of `plane` voxels anew; `basin` is changed.
+    """Number anew the voxels of each basin in each plane whose flow goes up, and the others.
 
-    Returns the old number of each new one (row 0 is background).
+    A plane has `plane` voxels; `basin` is changed. Returns the old number of each new one (row 0 is
+    background).
     """
-    slot = np.zeros(n_basins + 1, np.int32)
+    slot = np.zeros((n_basins + 1, 2), np.int32)
     old = np.zeros(max(64, 2 * n_basins), np.int32)
     count = 0
     first = 1  # first number in the current plane: a smaller one belongs to an earlier plane
@@ -111,15 +113,16 @@ def split_planes(
         mine = basin[i]
         if mine == 0:
             continue
-        if slot[mine] < first:
+        way = 1 if np.int32(words[i] << 24) > 0 else 0
+        if slot[mine, way] < first:
             count += 1
-            slot[mine] = count
+            slot[mine, way] = count
             if count == old.size:
                 larger = np.zeros(2 * count, np.int32)
                 larger[:count] = old
                 old = larger
             old[count] = mine
-        basin[i] = slot[mine]
+        basin[i] = slot[mine, way]
     return old[: count + 1].copy()
 
 

@@ -286,10 +286,12 @@ def _seeded(
         canvas,
         label,
     )
-    slices = None
+    whole = None
     if not integration.planar and spacing[0] > _COARSE * min(spacing[1:]):
-        slices = _basins.split_planes(integration.voxels, label, height * width, len(seeds) - 1)
-        seeds = seeds[slices]
+        whole = _basins.split_planes(
+            integration.voxels, integration.words, label, height * width, len(seeds) - 1
+        )
+        seeds = seeds[whole]
     _regions.paint(integration.voxels, label, canvas)
     graph = BasinGraph(
         *_basins.borders(
@@ -302,9 +304,8 @@ def _seeded(
         ),
         spacing,
         integration.planar,
+        whole,
     )
-    if slices is not None:
-        graph.join_slices(slices)
     graph.unite()
     return graph.owner.astype(np.int32)[label], seeds
 

@@ -4,6 +4,10 @@ Noise, long cells and small steps give a cell more than one sink. Basins are uni
 does not part at their common border: averaged over the faces of the border, directions on both
 sides of a true one point away from each other, while inside a cell they are alike. An average over
 a border stands noise that no single voxel stands, and needs no guess of the cell diameter.
+
+Where planes are coarse, a single step can leave a thin cell for the next one, and both share a
+sink. There a basin is taken apart first, by planes and by whether the flow goes up or down, and
+its parts are united in the same way, only more readily.
 """
 
 import numpy as np
@@ -13,8 +17,9 @@ _PARTING = 0.12  # mean difference of flow components across a border, relative 
 # above which it parts two cells
 _NECK = 0.2  # borders smaller than this share of a basin's cross-section join nothing
 _SHORT = 0.05  # flows shorter than this say nothing
-_CUT = 0.35  # the same as _PARTING, to cut a basin between two planes
-_SLICE = 0.3  # slices smaller than this share of the largest one of a basin are not cut off
+_CUT = 0.45  # the same between parts of one basin, which shared a sink after all
+_CRUMB = 0.1  # parts of a basin smaller than this share of another one beside it are never cut off
+_ALWAYS = 8.0  # more than any border parts
 
 
 class BasinGraph:
@@ -28,6 +33,8 @@ class BasinGraph:
         ``(z, y, x)``.
     planar : bool
         Whether sizes are areas.
+    whole : array of int, shape (n + 1,), optional
+        The basin that each one is a part of, where they are parts; by default none is.
 
     Attributes
     ----------
@@ -42,6 +49,7 @@ class BasinGraph:
         basins: NDArray[np.int64],
         spacing: tuple[float, float, float],
         planar: bool,
+        whole: NDArray[np.int32] | None = None,
     ) -> None:
         steps = np.array([1.0 if planar else spacing[0], *spacing[1:]])
         unit = steps.prod()
@@ -56,13 +64,15 @@ class BasinGraph:
         order = np.lexsort((pairs[:, 1], pairs[:, 0]))
         self._a, self._b = pairs[order, 0], pairs[order, 1]
         sums = sums[order]
-        self._across = sums[:, 0]  # faces across z; before anything is united
-        # columns: area of the border; flow in b minus flow in a; how far it parts face by face
-        self._border = np.empty((len(pairs), 5))
+        # columns: area of the border; flow in b minus flow in a; how far it parts face by face;
+        # area that lies inside one basin
+        self._border = np.empty((len(pairs), 6))
         self._border[:, 0] = sums[:, :3] @ area
         self._border[:, 1:4] = np.einsum("kac,a->kc", sums[:, 3:12].reshape(-1, 3, 3), area)
         self._border[:, 4] = sums[:, 12:] @ area
-        self._border[:, 1:] /= 127.0 * 255.0
+        self._border[:, 1:5] /= 127.0 * 255.0
+        inside = np.False_ if whole is None else whole[self._a] == whole[self._b]
+        self._border[:, 5] = np.where(inside, self._border[:, 0], 0)
 
     def unite(self) -> None:
         """Unite, best pairs first, until every border parts two cells.
@@ -73,13 +83,11 @@ class BasinGraph:
         count = len(self.owner)
         while self._a.size:
             a, b = self._a, self._b
-            score = self._parting()
-            small = np.minimum(self._volume[a], self._volume[b])
-            score[self._border[:, 0] < _NECK * small**self._power] = np.inf
+            score = self._margin()
             best = np.full(count, np.inf)
             np.minimum.at(best, a, score)
             np.minimum.at(best, b, score)
-            chosen = np.flatnonzero((score < _PARTING) & (score == best[a]) & (score == best[b]))
+            chosen = np.flatnonzero((score < 0) & (score == best[a]) & (score == best[b]))
             if not chosen.size:
                 break
             # ties: a basin is in one union a round, the first by raster order
@@ -91,65 +99,18 @@ class BasinGraph:
             target[b[chosen]] = a[chosen]
             self._contract(target)
 
-    def join_slices(self, basin: NDArray[np.int32]) -> None:
-        """Unite the slices of each basin, except where the flow clearly parts between two planes.
-
-        Where planes are coarse a single step can leave a thin cell for the next one, and the two
-        share a sink. A single plane between two cells is no third one: it is a blurred border.
-
-        Parameters
-        ----------
-        basin : array of int, shape (n + 1,)
-            The basin that each node, a slice of it in one plane, is of.
-        """
-        if len(basin) < 2:
-            return
-        # nodes are numbered plane by plane: a stable sort puts slices of a basin in order of z
-        order = np.argsort(basin[1:], kind="stable") + 1
-        near, far = order[:-1], order[1:]
-        same = basin[near] == basin[far]
-        parting = np.where(same, self._slice_parting(near, far), np.inf)
-        cut = parting > _CUT
-        largest = np.zeros(int(basin.max()) + 1)
-        np.maximum.at(largest, basin, self._volume)
-        small = np.minimum(self._volume[near], self._volume[far]) < _SLICE * largest[basin[near]]
-        cut &= ~(small & same)
-        # a slice alone between two cuts goes with the weaker; alone at an end, it must be bare
-        above, below = self._covered(basin)
-        bounded = np.concatenate([[np.inf], parting, [np.inf]])
-        opened = np.concatenate([[True], cut, [True]])
-        before, after = bounded[:-2], bounded[2:]
-        end_first, end_last = ~np.isfinite(before), ~np.isfinite(after)
-        cut &= ~(same & opened[:-2] & ~end_first & (before >= parting))
-        cut &= ~(same & opened[2:] & ~end_last & (after > parting))
-        cut &= ~(same & end_first & below[near])
-        cut &= ~(same & end_last & above[far])
-        start = np.concatenate([[True], cut])
-        target = np.zeros(len(basin), np.int64)
-        target[order] = order[start][np.cumsum(start) - 1]
-        self._contract(target)
-
-    def _slice_parting(
-        self, near: NDArray[np.int64], far: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """How far the flow parts across the faces of two nodes; 0 without a common face."""
-        out = np.zeros(len(near))
-        key = self._a * len(self.owner) + self._b
-        if key.size:
-            wanted = near * len(self.owner) + far
-            where = np.minimum(np.searchsorted(key, wanted), key.size - 1)
-            met = key[where] == wanted
-            score = self._border[:, 4] / (self._border[:, 0] * self._mean_length())
-            out[met] = score[where[met]]
-        return out
-
-    def _covered(self, basin: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which slices have other basins over much of them in the next, and in the last plane."""
-        other = basin[self._a] != basin[self._b]
-        next_plane = np.bincount(self._a[other], self._across[other], len(basin))
-        last_plane = np.bincount(self._b[other], self._across[other], len(basin))
-        much = _SLICE * self._count
-        return next_plane > much, last_plane > much
+    def _margin(self) -> NDArray[np.float64]:
+        """For every border, how far it parts more than it may; infinite where it joins nothing."""
+        small = np.minimum(self._volume[self._a], self._volume[self._b])
+        large = np.maximum(self._volume[self._a], self._volume[self._b])
+        area = self._border[:, 0]
+        inside = self._border[:, 5] / area
+        margin = self._parting() - (_PARTING + (_CUT - _PARTING) * inside)
+        mostly = inside > 0.5
+        margin[~mostly & (area < _NECK * small**self._power)] = np.inf
+        crumb = mostly & (small < _CRUMB * large)
+        margin[crumb] -= _ALWAYS
+        return margin
 
     def _mean_length(self) -> NDArray[np.float64]:
         length = self._length[self._a] + self._length[self._b]
