@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from napari_cellseg.flows import predict
-from napari_cellseg.flows.predict import OVERLAP, batch_size, predict_planes
+from napari_cellseg.flows.predict import MARGIN, OVERLAP, batch_size, mirrored, predict_planes
 
 
 class Echo:
@@ -58,12 +58,12 @@ def test_enlarged_planes_come_back_at_their_own_size() -> None:
     network = Echo()
     smooth = torch.linspace(0, 1, 20)[None, :, None].expand(2, 20, 30).contiguous()
     out = predict_planes(network, smooth, (60, 90))
-    assert network.shapes == [(2, 64, 96)]
+    assert network.shapes == [(2, 128, 160)]
     torch.testing.assert_close(out[:, 0], smooth, atol=0.02, rtol=0)
 
 
 def test_out_of_memory_halves_the_batch_then_the_tile() -> None:
-    network = Echo(most_pixels=70 * 70)
+    network = Echo(most_pixels=128 * 128)
     planes = torch.rand(4, 64, 64)
     torch.testing.assert_close(predict_planes(network, planes, (64, 64))[:, 0], planes)
     assert [s[0] for s in network.shapes] == [4, 2, 1, 1, 2, 1, 1]
@@ -82,3 +82,23 @@ def test_out_of_memory_for_good_is_raised() -> None:
 def test_batches_are_never_empty() -> None:
     assert batch_size(Echo(), (10_000, 10_000)) == 1
     assert batch_size(Echo(), (64, 64)) == predict.BATCH_PIXELS["cpu"] // 64**2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 5), (50, 64)])
+def test_planes_are_surrounded_by_their_mirror_image(shape: tuple[int, int]) -> None:
+    planes = torch.rand(2, *shape)
+    wide = mirrored(planes, 20, 16)
+    assert all(
+        side % 16 == 0 and side >= n + 40 for side, n in zip(wide.shape[1:], shape, strict=True)
+    )
+    after = [side - n - 20 for side, n in zip(wide.shape[1:], shape, strict=True)]
+    expected = np.pad(planes.numpy(), [(0, 0), (20, after[0]), (20, after[1])], mode="reflect")
+    np.testing.assert_array_equal(wide.numpy(), expected)
+
+
+def test_the_network_sees_a_margin_around_small_planes() -> None:
+    network = Echo()
+    predict_planes(network, torch.rand(1, 30, 40), (30, 40))
+    ((_, rows, cols),) = network.shapes
+    assert rows >= 30 + 2 * MARGIN
+    assert cols >= 40 + 2 * MARGIN

@@ -18,7 +18,7 @@ _PARTING = 0.12  # mean difference of flow components across a border, relative 
 _NECK = 0.2  # borders smaller than this share of a basin's cross-section join nothing
 _SHORT = 0.05  # flows shorter than this say nothing
 _CUT = 0.45  # the same between parts of one basin, which shared a sink after all
-_CRUMB = 0.1  # parts of a basin smaller than this share of another one beside it are never cut off
+_CRUMB = 0.1  # parts smaller than this share of their basin, or of what is beside, stay with it
 _ALWAYS = 8.0  # more than any border parts
 
 
@@ -71,8 +71,12 @@ class BasinGraph:
         self._border[:, 1:4] = np.einsum("kac,a->kc", sums[:, 3:12].reshape(-1, 3, 3), area)
         self._border[:, 4] = sums[:, 12:] @ area
         self._border[:, 1:5] /= 127.0 * 255.0
-        inside = np.False_ if whole is None else whole[self._a] == whole[self._b]
-        self._border[:, 5] = np.where(inside, self._border[:, 0], 0)
+        self._crumb = np.zeros(len(basins))  # parts smaller than this are joined first
+        self._border[:, 5] = 0
+        if whole is not None:
+            self._crumb = _CRUMB * np.bincount(whole, self._volume)[whole]
+            inside = whole[self._a] == whole[self._b]
+            self._border[inside, 5] = self._border[inside, 0]
 
     def unite(self) -> None:
         """Unite, best pairs first, until every border parts two cells.
@@ -101,15 +105,16 @@ class BasinGraph:
 
     def _margin(self) -> NDArray[np.float64]:
         """For every border, how far it parts more than it may; infinite where it joins nothing."""
-        small = np.minimum(self._volume[self._a], self._volume[self._b])
-        large = np.maximum(self._volume[self._a], self._volume[self._b])
+        a, b = self._a, self._b
         area = self._border[:, 0]
         inside = self._border[:, 5] / area
         margin = self._parting() - (_PARTING + (_CUT - _PARTING) * inside)
+        small = np.minimum(self._volume[a], self._volume[b])
         mostly = inside > 0.5
         margin[~mostly & (area < _NECK * small**self._power)] = np.inf
-        crumb = mostly & (small < _CRUMB * large)
-        margin[crumb] -= _ALWAYS
+        crumbs = self._volume < self._crumb
+        tiny = small < _CRUMB * np.maximum(self._volume[a], self._volume[b])
+        margin[mostly & (crumbs[a] | crumbs[b] | tiny)] -= _ALWAYS
         return margin
 
     def _mean_length(self) -> NDArray[np.float64]:

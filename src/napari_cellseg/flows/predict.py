@@ -12,6 +12,9 @@ from napari_cellseg.networks.protocol import FlowNetwork
 #: Pixels per batch. On a CPU small batches stay in the cache; a GPU wants to be filled.
 BATCH_PIXELS = {"cpu": 2**19, "cuda": 2**24, "mps": 2**22}
 OVERLAP = 48
+#: Pixels of mirrored image around each plane. Beyond its border a convolution sees zeros, which
+#: made masks near it too small: a fifth of the volume of noisy nuclei in a stack of 100 planes.
+MARGIN = 32
 
 
 def predict_planes(network: FlowNetwork, planes: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -36,8 +39,37 @@ def predict_planes(network: FlowNetwork, planes: Tensor, shape: tuple[int, int])
     then cut into smaller tiles.
     """
     back = (int(planes.shape[1]), int(planes.shape[2]))
-    seen = resize_planes(planes[:, None], shape)[:, 0]
-    return resize_planes(_predict(network, seen, network.tile), back)
+    seen, (rows, cols) = resize_planes(planes[:, None], shape)[:, 0], shape
+    wide = mirrored(seen, MARGIN, network.stride)
+    out = _predict(network, wide, network.tile)
+    return resize_planes(out[..., MARGIN : MARGIN + rows, MARGIN : MARGIN + cols], back)
+
+
+def mirrored(planes: Tensor, margin: int, stride: int) -> Tensor:
+    """Surround planes by their mirror image.
+
+    Parameters
+    ----------
+    planes : Tensor of float32, (n, rows, cols)
+    margin : int
+        Pixels before and after each side, at least.
+    stride : int
+        Both sides become a multiple of it.
+
+    Returns
+    -------
+    Tensor of float32, (n, rows', cols')
+        Pixel ``(margin, margin)`` is the planes' first one. Small planes are mirrored repeatedly.
+    """
+    for axis in (1, 2):
+        length = planes.shape[axis]
+        total = length + 2 * margin
+        total += -total % stride
+        at = torch.arange(-margin, total - margin, device=planes.device)
+        period = max(1, 2 * (length - 1))
+        at = (at % period).where(at % period < length, period - at % period)
+        planes = planes.index_select(axis, at)
+    return planes
 
 
 def batch_size(network: FlowNetwork, shape: tuple[int, int]) -> int:
