@@ -5,7 +5,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from napari_cellseg.flows._diffusion import instance_boxes
-from napari_cellseg.flows._regions import fill, gapped, pieces
+from napari_cellseg.flows._pieces import pieces
+from napari_cellseg.flows._regions import fill, gapped
 
 volumes = st.tuples(st.integers(1, 4), st.integers(1, 8), st.integers(1, 8)).flatmap(
     lambda shape: arrays(np.int32, shape, elements=st.integers(0, 2))

@@ -198,6 +198,7 @@ class _Frame:
         min_size: int,
     ) -> None:
         from napari_cellseg.flows import _regions
+        from napari_cellseg.flows._pieces import pieces
 
         self.shape = integration.shape
         self.planar = integration.planar
@@ -205,7 +206,7 @@ class _Frame:
         self.rejected: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
         label, seeds = _seeded(integration, threshold, self.canvas)
         _regions.paint(integration.voxels, label, self.canvas)
-        lost, lost_size, highest = _regions.pieces(
+        lost, lost_size, highest = pieces(
             integration.voxels, label, self.canvas, len(seeds) - 1, max(1, min_size)
         )
         self._reject(integration.voxels[lost], lost_size, "stray")

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 _PARTING = 0.12  # mean difference of flow components across a border, relative to their length,
 # above which it parts two cells
-_NECK = 0.2  # borders smaller than this share of a basin's cross-section join nothing
+_NECK = 0.3  # borders smaller than this share of a basin's cross-section join nothing
 _SHORT = 0.05  # flows shorter than this say nothing
 _CUT = 0.45  # the same between parts of one basin, which shared a sink after all
+_SCRAP = 0.08  # what is smaller than this share of what is beside was more likely torn off by noise
+# than it is a cell, and is united with it as readily as a part of it
 _CRUMB = 0.1  # parts smaller than this share of their basin, or of what is beside, stay with it
 _ALWAYS = 8.0  # more than any border parts
 
@@ -71,10 +73,12 @@ class BasinGraph:
         self._border[:, 1:4] = np.einsum("kac,a->kc", sums[:, 3:12].reshape(-1, 3, 3), area)
         self._border[:, 4] = sums[:, 12:] @ area
         self._border[:, 1:5] /= 127.0 * 255.0
-        self._crumb = np.zeros(len(basins))  # parts smaller than this are joined first
+        self._crumb: NDArray[np.float64] = np.zeros(
+            len(basins)
+        )  # parts smaller than this are joined first
         self._border[:, 5] = 0
         if whole is not None:
-            self._crumb = _CRUMB * np.bincount(whole, self._volume)[whole]
+            self._crumb = np.asarray(_CRUMB * np.bincount(whole, self._volume)[whole])
             inside = whole[self._a] == whole[self._b]
             self._border[inside, 5] = self._border[inside, 0]
 
@@ -108,12 +112,14 @@ class BasinGraph:
         a, b = self._a, self._b
         area = self._border[:, 0]
         inside = self._border[:, 5] / area
-        margin = self._parting() - (_PARTING + (_CUT - _PARTING) * inside)
         small = np.minimum(self._volume[a], self._volume[b])
+        large = np.maximum(self._volume[a], self._volume[b])
+        readily = np.where(small < _SCRAP * large, 1, inside)
+        margin = self._parting() - (_PARTING + (_CUT - _PARTING) * readily)
         mostly = inside > 0.5
         margin[~mostly & (area < _NECK * small**self._power)] = np.inf
         crumbs = self._volume < self._crumb
-        tiny = small < _CRUMB * np.maximum(self._volume[a], self._volume[b])
+        tiny = small < _CRUMB * large
         margin[mostly & (crumbs[a] | crumbs[b] | tiny)] -= _ALWAYS
         return margin
 
