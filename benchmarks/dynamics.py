@@ -72,7 +72,7 @@ def run_dynamics(truth: NDArray[np.int32], runs: int, peer_runs: int) -> Dynamic
         nonlocal fresh
         fresh = nc.FlowField(field.flow, field.logits, ISOTROPIC)
 
-    _, integrate = measure(lambda: fresh.prepare(), runs, renew)
+    _, integrate = measure(lambda: fresh.prepare(clicks=False), runs, renew)
     _, label = measure(lambda: nc.instances(fresh, min_size=MIN_SIZE), runs)
     found, ours = measure(lambda: nc.instances(fresh, min_size=MIN_SIZE), runs, renew)
     ap = {"napari-cellseg": _ap(truth, found)}

@@ -23,14 +23,15 @@ RANK = {
     "networks": 2,
     "flows": 3,
     "sample": 3,
-    "evaluation": 3,
+    "prompts": 4,
     "labels": 4,
-    "worker": 5,
-    "training": 6,
-    "session": 6,
-    "contributions": 7,
-    "cli": 8,
-    "widgets": 8,
+    "evaluation": 5,
+    "worker": 6,
+    "training": 7,
+    "session": 7,
+    "contributions": 8,
+    "cli": 9,
+    "widgets": 9,
 }
 #: The first-use imports of the package's own face do not count as a dependency.
 FACE = {"__init__"}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_cellseg.evaluation import evaluate
     from napari_cellseg.flows import FlowField, Segmentation, instances, segment
     from napari_cellseg.networks import load_network
+    from napari_cellseg.prompts import Prompt, load_predictor
     from napari_cellseg.session import Session
     from napari_cellseg.volume import Volume, read_volume, write_labels
 
@@ -24,12 +25,14 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 _HOME = {
     "FlowField": "flows",
+    "Prompt": "prompts",
     "Segmentation": "flows",
     "Session": "session",
     "Volume": "volume",
     "evaluate": "evaluation",
     "instances": "flows",
     "load_network": "networks",
+    "load_predictor": "prompts",
     "read_volume": "volume",
     "segment": "flows",
     "write_labels": "volume",
@@ -41,6 +44,7 @@ __all__ = [
     "FlowField",
     "InputError",
     "ModelError",
+    "Prompt",
     "Segmentation",
     "Session",
     "StorageError",
@@ -48,6 +52,7 @@ __all__ = [
     "evaluate",
     "instances",
     "load_network",
+    "load_predictor",
     "read_volume",
     "segment",
     "write_labels",

@@ -11,6 +11,7 @@ from napari_cellseg.errors import InputError
 from napari_cellseg.flows.label_flows import check_spacing
 
 if TYPE_CHECKING:
+    from napari_cellseg.flows.basin_index import BasinIndex
     from napari_cellseg.flows.integrate import Integration
     from napari_cellseg.flows.progress import Progress
 
@@ -62,7 +63,9 @@ class FlowField:
         _require_finite(self.flow, "flow")
         _require_finite(self.logits, "logits")
         self._integrations: dict[int, Integration] = {}
+        self._indexes: dict[int, BasinIndex] = {}
         self._lock = threading.Lock()
+        self._indexing = threading.Lock()
 
     def __repr__(self) -> str:
         axes = ("t" if self.has_time else "") + "zyx"[3 - self.ndim :]
@@ -102,14 +105,16 @@ class FlowField:
         part = object.__new__(FlowField)
         part.flow, part.logits = self.flow[t], self.logits[t]
         part.has_time, part.ndim, part.spacing = False, self.ndim, self.spacing
-        part._lock = threading.Lock()
+        part._lock, part._indexing = threading.Lock(), threading.Lock()
         with self._lock:
             part._integrations = {0: self._integrations[t]} if t in self._integrations else {}
+            part._indexes = {0: self._indexes[t]} if t in self._indexes else {}
         return part
 
     def prepare(
         self,
         *,
+        clicks: bool = True,
         threads: int | None = None,
         device: str = "cpu",
         progress: "Progress | None" = None,
@@ -118,6 +123,8 @@ class FlowField:
 
         Parameters
         ----------
+        clicks : bool
+            Index every frame for `basin` too; without, the first click on a frame does so.
         threads : int, optional
             Number of threads; by default one per core. Results do not depend on it.
         device : str
@@ -134,7 +141,43 @@ class FlowField:
             if progress is not None:
                 progress(t / self.n_times, "following the flow")
             self.integration(t, threads=threads, device=device, progress=progress)
+            if clicks:
+                from napari_cellseg.flows.basin import prepare_clicks
+
+                prepare_clicks(self, t, threads=threads, device=device, progress=progress)
         return self
+
+    def basin(
+        self,
+        positive: ArrayLike = (),
+        negative: ArrayLike = (),
+        box: Sequence[float] | None = None,
+        *,
+        t: int = 0,
+        probability: float = 0.5,
+    ) -> NDArray[np.bool_]:
+        """The whole object that points and a box name; rules and errors: `.basin.basin_region`.
+
+        Parameters
+        ----------
+        positive, negative : array of float, shape (n, D)
+            Voxels ``(z, y, x)``, or ``(y, x)`` in planes, that are in the object, or are not.
+        box : 2 D floats, optional
+            ``(z0, y0, x0, z1, y1, x1)``, or ``(y0, x0, y1, x1)``, that bounds it.
+        t : int
+            Frame.
+        probability : float
+            Cell probability above which a voxel is foreground.
+
+        Returns
+        -------
+        numpy.ndarray, bool, shape ([z,] y, x)
+            Nowhere true where nothing was found.
+        """
+        from napari_cellseg.flows.basin import basin_region
+
+        found = basin_region(self, positive, negative, box, t=t, probability=probability)
+        return found.painted(self.spatial_shape)
 
     def integration(
         self,

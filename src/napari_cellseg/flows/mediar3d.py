@@ -177,7 +177,7 @@ class _Run:
         with self.clock("integrate"):
             flow_field = self._joined(fields)
             self._tell_doubt(flow_field)
-            flow_field.prepare(progress=self.progress.part(0.9, 0.95))
+            flow_field.prepare(clicks=False, progress=self.progress.part(0.9, 0.95))
         with self.clock("label"):
             labelling = label_with(flow_field, self.recipe, self.progress.part(0.95, 0.99))
             table = instance_table(labelling, flow_field, self.image.spacing_known)
