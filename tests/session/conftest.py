@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from fake_engine import FakeEngine, engine
 from napari_cellseg.session import Session
 from napari_cellseg.worker import InferenceWorker
+from prompt_engine import own_cache, prompt_worker, prompted, tiny
 
-__all__ = ["engine"]
+__all__ = ["engine", "own_cache", "prompt_worker", "prompted", "tiny"]
 
 
 @pytest.fixture

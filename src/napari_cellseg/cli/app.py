@@ -17,7 +17,9 @@ app = App(
     # Ctrl-C is for `main`, which stops the work in an orderly way first.
     suppress_keyboard_interrupt=False,
 )
-models = App(name="models", help="Which networks there are, and whether their files are sound.")
+models = App(
+    name="models", help="Which models there are, fetching their files, and whether these are sound."
+)
 app.command(models)
 
 
@@ -137,35 +139,118 @@ def evaluate(
     print(compare(predicted, truth, thresholds, as_json=json))
 
 
+@app.command
+def clicks(
+    image: Path,
+    truth: Path,
+    *,
+    predictor: str = "basin",
+    checkpoint: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
+    most: int = 5,
+    limit: int | None = None,
+    spacing: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None,
+    axes: str | None = None,
+    channel: int = 0,
+    diameter: float | None = None,
+    probability: float | None = None,
+    device: str = "auto",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+) -> int:
+    """Count the clicks that cells take, simulated from the truth.
+
+    The first click goes to the middle of a cell, each next one to the middle of the largest
+    error. Two folders (or one folder twice) are studied image by image, where the truth of
+    a_image.tif is a_label.tif.
+
+    Parameters
+    ----------
+    image
+        A plane or a stack, or a folder of them.
+    truth
+        Its labels, or a folder of them.
+    predictor
+        basin (the flow field of the built-in model, in 2D and 3D), mobile-sam, sam, sam-l, sam-h
+        or pa-sam; of a stack these see the xy plane in which each cell is largest.
+    checkpoint
+        Weights of your own; for pa-sam the files of SAM and of its decoder.
+    most
+        Clicks on one cell at most.
+    limit
+        Cells of each image at most, spread evenly over its labels; all by default.
+    spacing
+        Size of a voxel in µm, along z, y and x; by default what the file says.
+    axes
+        Axes of the image, for example zyx; by default what the file says.
+    channel
+        Channel to show, counted from 0.
+    diameter
+        Of a typical cell, for the basin; as in segment.
+    probability
+        Cell probability from which a voxel belongs to a cell, for the basin; by default 0.5.
+    device
+        auto, cuda, mps or cpu.
+    output
+        CSV to write, with one row per cell.
+    overwrite
+        Replace the CSV if it is there.
+    quiet
+        No progress bar and no notes.
+    """
+    from napari_cellseg.cli.clicks import ClickStudy
+
+    study = ClickStudy(
+        predictor=predictor,
+        checkpoint=checkpoint,
+        most=most,
+        spacing=spacing,
+        axes=axes,
+        channel=channel,
+        diameter=diameter,
+        probability=probability,
+        device=device,
+        limit=limit,
+        quiet=quiet,
+    )
+    return study.run(image, truth, output, overwrite)
+
+
 @models.default
 @models.command(name="list")
 def list_models() -> None:
-    """List the networks: name, what for, licence, checksum."""
+    """List networks and predictors: what for, licence, and whether their files are here."""
     from napari_cellseg.cli.models import listing
 
     print(listing())
 
 
 @models.command
-def download(name: str = "builtin") -> None:
-    """Fetch the files of a network.
+def download(
+    name: str = "builtin",
+    *,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+) -> None:
+    """Fetch the weights of a predictor, such as mobile-sam.
 
     Parameters
     ----------
     name
-        Of the network.
+        Of the model; "napari-cellseg models" lists them.
+    quiet
+        No progress bar.
     """
     from napari_cellseg.cli.models import fetch
 
-    print(fetch(name))
+    print(fetch(name, quiet=quiet))
 
 
 @models.command
 def verify() -> None:
-    """Check the SHA-256 of the networks' files."""
+    """Check the SHA-256 of the files that are on this machine."""
     from napari_cellseg.cli.models import check
 
-    print(check())
+    check()
 
 
 @app.command

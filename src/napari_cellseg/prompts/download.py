@@ -86,7 +86,7 @@ def _download(info: PredictorInfo, file: Path, meter: _Meter) -> None:
     import requests
 
     meter.update(0)
-    logging.getLogger("pooch").setLevel(logging.WARNING)  # the window says it already
+    pooch.get_logger().setLevel(logging.WARNING)  # the window says it already
     try:
         pooch.retrieve(
             info.url,

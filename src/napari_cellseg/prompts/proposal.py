@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cellseg.prompts._enlarge import enlarge
+from napari_cellseg.prompts.answer import Region
 from napari_cellseg.prompts.framing import Frame
-
-#: A mask's rows and columns in the plane, and its pixels there.
-Region = tuple[tuple[slice, slice], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +72,11 @@ class Proposal:
         if index not in self._regions:
             self._regions[index] = self._enlarged(index)
         return self._regions[index]
+
+    def refine(self, index: int = 0) -> NDArray[Any] | None:
+        """Return a candidate's logits, (256, 256): the mask of a further prompt on the plane."""
+        logits: NDArray[np.float32] = self.logits[index]
+        return logits
 
     def _enlarged(self, index: int) -> Region:
         values, threshold = self.logits[index], 0.0

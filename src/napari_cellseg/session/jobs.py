@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from napari_cellseg.errors import InputError
@@ -52,6 +52,58 @@ class SessionJobs(SessionState):
         self._told_edited = False
         self._edits += 1
 
+    def background(
+        self,
+        operation: str,
+        arguments: dict[str, Any],
+        *,
+        key: Hashable,
+        lane: LaneName,
+        priority: Priority,
+        land: Callable[[Any], None],
+        fail: Callable[[Exception], None],
+        end: Callable[[Job], None],
+    ) -> Job:
+        """Submit work that is no verb of the session: it does not make the session busy.
+
+        Parameters
+        ----------
+        operation, arguments, lane, priority
+            As of `InferenceWorker.submit`.
+        key : hashable
+            A newer job with the same key replaces this one while it waits.
+        land, fail, end : callable
+            Given the result, the error, and at last the job, under the session's lock, where its
+            results are delivered; none of them once the session is closed or has another image.
+        """
+        with self._lock:
+            return self._present_worker().submit(
+                operation,
+                arguments,
+                lane=lane,
+                priority=priority,
+                key=(self._id, key),
+                owner=self._id,
+                deliver=lambda call: self.deliver(call),
+                on_notice=self._locked(self._notice),
+                on_result=self._locked(land),
+                on_error=self._locked(fail),
+                on_end=self._locked(end),
+            )
+
+    def _present_worker(self) -> InferenceWorker:
+        self._used_worker = self._own_worker if self._own_worker is not None else worker()
+        return self._used_worker
+
+    def _locked(self, change: Callable[..., None]) -> Callable[..., None]:
+        def run(*values: Any) -> None:
+            with self._lock:
+                if not self.is_closed:
+                    change(*values)
+                    self._refresh()
+
+        return run
+
     @staticmethod
     def _given(value: Value | None) -> Value:
         """Return what `_need` has found present."""
@@ -76,15 +128,6 @@ class SessionJobs(SessionState):
         replace_running: bool = False,
         finish: bool = False,
     ) -> Job:
-        def locked(change: Callable[..., None]) -> Callable[..., None]:
-            def run(*values: Any) -> None:
-                with self._lock:
-                    if not self.is_closed:
-                        change(*values)
-                        self._refresh()
-
-            return run
-
         def progress(fraction: float, message: str) -> None:
             self._progress[verb] = (fraction, message)
 
@@ -98,8 +141,7 @@ class SessionJobs(SessionState):
         with self._lock:
             self.last_error = None
             self._progress.pop(verb, None)
-            self._used_worker = self._own_worker if self._own_worker is not None else worker()
-            job = self._used_worker.submit(
+            job = self._present_worker().submit(
                 operation,
                 arguments,
                 lane=lane,
@@ -109,11 +151,11 @@ class SessionJobs(SessionState):
                 replace_running=replace_running,
                 finish=finish,
                 deliver=lambda call: self.deliver(call),
-                on_progress=locked(progress),
-                on_notice=locked(self._notice),
-                on_result=locked(land),
-                on_error=locked(self._fail),
-                on_end=locked(end),
+                on_progress=self._locked(progress),
+                on_notice=self._locked(self._notice),
+                on_result=self._locked(land),
+                on_error=self._locked(self._fail),
+                on_end=self._locked(end),
             )
             self._jobs.pop(verb, None)
             self._jobs[verb] = job  # the newest verb is the one that the status shows

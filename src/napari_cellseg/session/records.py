@@ -27,7 +27,8 @@ class Status:
     busy : bool
     operation : str
         The verb that runs ("open", "try", "segment", "relabel", "apply", "save", "adopt",
-        "estimate_diameter"), "" when idle.
+        "estimate_diameter", or of prompts "through z", "everything", "picture", "download"), ""
+        when idle.
     """
 
     text: str = "Open an image to begin."

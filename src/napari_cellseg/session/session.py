@@ -11,6 +11,7 @@ from napari_cellseg.errors import InputError
 from napari_cellseg.session.described import SessionRecipes
 from napari_cellseg.session.merge import Merged
 from napari_cellseg.session.operations import Landed, as_labels, inside
+from napari_cellseg.session.prompting import Prompting
 from napari_cellseg.session.records import Proposal, Region, Run
 from napari_cellseg.worker import Deliver, InferenceWorker, Job, Priority
 
@@ -32,6 +33,8 @@ class Session(SessionRecipes):
     ) -> None:
         super().__init__(deliver, worker)
         self.parameters.events.spacing.connect(self._on_spacing)
+        self.prompts = Prompting(self)
+        self.closed.connect(self.prompts.close)
         self._refresh()
 
     def open(
@@ -328,10 +331,14 @@ class Session(SessionRecipes):
                 self.labels = as_labels(labels, shape, self.label_axes, "The label layer")
             if self.labels is None:
                 return
-            self._edits += 1
-            self._told_edited = True
-            self._set_saved(self.saved_path, True)
-            self._refresh()
+            self.prompts.commits.forget_ids()  # a brush may have given any
+            self._note_edit()
+
+    def _note_edit(self) -> None:
+        self._edits += 1
+        self._told_edited = True
+        self._set_saved(self.saved_path, True)
+        self._refresh()
 
     def _on_spacing(self, spacing: tuple[float, float, float] | None) -> None:
         self._spacing_stated = spacing is not None

@@ -35,6 +35,10 @@ DOING = {
     "save": "saving",
     "adopt": "reading labels",
     "estimate_diameter": "measuring",
+    "through z": "through z",
+    "everything": "finding everything",
+    "picture": "drawing",
+    "download": "downloading",
 }
 
 

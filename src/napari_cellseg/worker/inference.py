@@ -19,7 +19,7 @@ from napari_cellseg.worker.registry import JobContext, find
 
 log = logging.getLogger(__name__)
 
-LaneName = Literal["batch", "decode", "files"]
+LaneName = Literal["batch", "encode", "decode", "files"]
 
 
 def deliver_here(call: Callable[[], None]) -> None:
@@ -41,9 +41,10 @@ class _Listeners:
 class InferenceWorker:
     """Owns the lanes and the models; use `worker` to get the one of this process.
 
-    Lanes: `batch` runs networks over planes and volumes; `decode` answers clicks and sliders and
-    never waits for a plane to be encoded; `files` reads and writes, so that neither a save
-    waits for a segmentation nor a click for a save.
+    Lanes: `batch` runs networks over volumes; `encode` prepares planes for prompts, which need not
+    wait for a whole volume to be segmented; `decode` answers clicks and sliders and never waits
+    for a plane to be encoded; `files` reads and writes, so that neither a save waits for a
+    segmentation nor a click for a save.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class InferenceWorker:
             A registered name.
         arguments : mapping
             Keyword arguments of the operation.
-        lane : {"batch", "decode", "files"}
+        lane : {"batch", "encode", "decode", "files"}
         priority : Priority
         key : hashable, optional
             A waiting job with the same key ends as superseded: latest wins.
@@ -360,7 +361,8 @@ def worker() -> InferenceWorker:
     global _worker
     with _worker_lock:
         if _worker is None or _worker.closed:
-            from napari_cellseg.worker import engine  # noqa: F401 - registers the operations
+            # they register the operations
+            from napari_cellseg.worker import engine, prompt_planes, prompting  # noqa: F401
 
             _worker = InferenceWorker()
             atexit.register(_worker.shutdown)

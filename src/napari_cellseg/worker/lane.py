@@ -99,13 +99,14 @@ class Lane:
 
 
 def shares(threads: int) -> dict[str, int]:
-    """Split torch threads over the lanes: most to `batch`, a quarter to `decode`.
+    """Split torch threads over the lanes: most to `batch` and `encode`, a quarter to `decode`.
 
     On two cores `batch` keeps both: `decode` is idle most of the time, and a click's decoding is
     then shared out by the operating system.
     """
     decode = max(1, threads // 4)
-    return {"batch": max(1, threads - threads // 4), "decode": decode, "files": 1}
+    most = max(1, threads - threads // 4)
+    return {"batch": most, "encode": most, "decode": decode, "files": 1}
 
 
 def usable_cpus() -> int:

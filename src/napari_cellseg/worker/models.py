@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,12 @@ def _size(model: Any) -> int:
     return sum(tensors.values())
 
 
-def _identity(checkpoint: Path | str | None) -> str:
-    """Path, size and time of a checkpoint, so that a replaced file is loaded anew."""
+def _identity(checkpoint: Path | str | Sequence[Path | str] | None) -> str:
+    """Path, size and time of each file, so that a replaced one is loaded anew."""
     if checkpoint is None:
         return ""
+    if not isinstance(checkpoint, Path | str):
+        return "|".join(_identity(file) for file in checkpoint)
     path = Path(checkpoint)
     try:
         facts = path.stat()
@@ -61,7 +63,7 @@ class ModelCache:
         self,
         kind: str,
         name: str,
-        checkpoint: Path | str | None,
+        checkpoint: Path | str | Sequence[Path | str] | None,
         device: str,
         load: Callable[[], Any],
     ) -> Any:

@@ -1,0 +1,259 @@
+"""Where prompted objects are shown and kept: the preview, the labels, and what can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_cellseg.labels.paint import Change, write_object
+from napari_cellseg.session.prompt_object import Part, PromptObject, Slices
+
+if TYPE_CHECKING:
+    from napari_cellseg.session.merge import Labels
+
+STEPS = 500
+"""Acceptances that can be undone."""
+BYTES = 512 * 2**20
+"""Memory that they may take together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One acceptance: what it wrote, and which objects were committed before and after it."""
+
+    changes: tuple[Change, ...]
+    before: dict[int, PromptObject]
+    after: dict[int, PromptObject]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return sum(change.nbytes for change in self.changes)
+
+
+class Preview:
+    """Open objects by number, in an array of their own; only their boxes are ever touched.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the labels. Memory is taken only where something is shown.
+
+    Attributes
+    ----------
+    labels : array of uint32
+    """
+
+    changed: ClassVar[Signal] = Signal(object)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.labels: NDArray[np.uint32] = np.zeros(shape, np.uint32)
+        self._shown: dict[int, Part] = {}
+
+    def show(self, number: int, part: Part | None) -> None:
+        """Show an object anew, or (None) no longer."""
+        former = self._shown.pop(number, None)
+        if former is not None:
+            here = self.labels[former.region]
+            here[here == number] = 0
+            for other, covered in self._shown.items():
+                if _touch(covered.region, former.region):
+                    self._fill(other, covered)
+        if part is not None:
+            self._fill(number, part)
+            self._shown[number] = part
+        for region in {id(one): one.region for one in (former, part) if one is not None}.values():
+            self.changed.emit(region)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        for number in list(self._shown):
+            self.show(number, None)
+
+    def _fill(self, number: int, part: Part) -> None:
+        here = self.labels[part.region]
+        here[part.mask & (here == 0)] = number
+
+
+def _touch(one: Slices, other: Slices) -> bool:
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
+
+
+class Commits:
+    """Writes objects into labels, and takes that back.
+
+    Attributes
+    ----------
+    committed : dict of int to PromptObject
+        Objects by their id in the labels.
+    locked : set of int
+        Ids that nothing here may change, asked or not.
+    """
+
+    written: ClassVar[Signal] = Signal(object)
+
+    def __init__(self) -> None:
+        self.committed: dict[int, PromptObject] = {}
+        self.locked: set[int] = set()
+        self._done: list[Step] = []
+        self._undone: list[Step] = []
+        self._largest: int | None = None
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether an acceptance can be taken back."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether one that was taken back can be made again."""
+        return bool(self._undone)
+
+    def forget(self) -> None:
+        """Start afresh: the labels are others."""
+        self.committed.clear()
+        self.locked.clear()
+        self._done.clear()
+        self._undone.clear()
+        self._largest = None
+
+    def free(
+        self, labels: Labels | None, part: Part, own: int | None, overwrite: bool
+    ) -> Part | None:
+        """What of a part may be written: the rest lies on objects that stay as they are."""
+        if labels is None:
+            return part
+        present = labels[part.region]
+        taken = present != 0
+        if overwrite:
+            taken &= np.isin(present, list(self.locked)) if self.locked else False
+        if own is not None and own not in self.locked:
+            taken &= present != own
+        mask = part.mask & ~taken
+        return Part(part.region, mask, part.source, part.scores) if mask.any() else None
+
+    def commit(
+        self, labels: Labels, objects: Iterable[tuple[PromptObject, Part]], overwrite: bool
+    ) -> list[PromptObject]:
+        """Write objects; return those of which at least one voxel is there afterwards.
+
+        Parameters
+        ----------
+        labels : array of uint32
+            Written in place.
+        objects : iterable of (PromptObject, Part)
+        overwrite : bool
+            Whether objects that are not locked give way.
+        """
+        before = dict(self.committed)
+        changes: list[Change] = []
+        kept: list[PromptObject] = []
+        for one, part in objects:
+            if one.label in self.locked or self.free(labels, part, one.label, overwrite) is None:
+                continue
+            label = one.label if one.label is not None else self._unused(labels)
+            change = write_object(
+                labels,
+                part.region,
+                part.mask,
+                label,
+                protected=frozenset(self.locked) if overwrite else "all",
+                replace=one.region,
+            )
+            one.label, one.region = label, part.region
+            changes.append(change)
+            self.committed[label] = one.copy()
+            kept.append(one)
+        if changes:
+            self._done.append(Step(tuple(changes), before, dict(self.committed)))
+            self._undone.clear()
+            self._shrink()
+            self._tell(changes)
+        return kept
+
+    def undo(self, labels: Labels) -> None:
+        """Take the last acceptance back."""
+        step = self._done.pop()
+        for change in reversed(step.changes):
+            change.undo(labels)
+        self.committed = dict(step.before)
+        self._undone.append(step)
+        self._tell(step.changes)
+
+    def redo(self, labels: Labels) -> None:
+        """Make it again."""
+        step = self._undone.pop()
+        for change in step.changes:
+            change.redo(labels)
+        self.committed = dict(step.after)
+        self._done.append(step)
+        self._tell(step.changes)
+
+    def _tell(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self.written.emit(change.region)
+
+    def _shrink(self) -> None:
+        used = sum(step.nbytes for step in self._done)
+        while len(self._done) > 1 and (len(self._done) > STEPS or used > BYTES):
+            used -= self._done.pop(0).nbytes
+
+    def _unused(self, labels: Labels) -> int:
+        """An id above all that occur; the labels are looked through once, not at every commit."""
+        if self._largest is None:
+            self._largest = int(labels.max(initial=0))
+        self._largest += 1
+        return self._largest
+
+    def forget_ids(self) -> None:
+        """Look for the largest id again before the next one is given."""
+        self._largest = None
+
+
+def extent_of(labels: Labels, seed: tuple[int, ...], fixed: Callable[[int], bool]) -> Slices:
+    """The box around an object, from one of its voxels, without looking through the labels.
+
+    Parameters
+    ----------
+    labels : array of int
+    seed : tuple of int
+        A voxel of the object.
+    fixed : callable
+        Whether an axis (by its number) is not to be searched along: time.
+
+    Returns
+    -------
+    tuple of slice
+        The box grows until no voxel of the object lies on its sides; parts of the object beyond a
+        gap of more than the box's own length are not found.
+    """
+    label = labels[seed]
+    low = [index if fixed(axis) else max(0, index - 8) for axis, index in enumerate(seed)]
+    high = [
+        index + 1 if fixed(axis) else min(size, index + 9)
+        for axis, (index, size) in enumerate(zip(seed, labels.shape, strict=True))
+    ]
+    while True:
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        found = labels[box] == label
+        grown = False
+        tight: list[slice] = []
+        for axis, size in enumerate(labels.shape):
+            others = tuple(other for other in range(labels.ndim) if other != axis)
+            along = np.flatnonzero(found.any(axis=others))
+            first, last = low[axis] + int(along[0]), low[axis] + int(along[-1]) + 1
+            tight.append(slice(first, last))
+            if fixed(axis):
+                continue
+            step = max(8, high[axis] - low[axis])
+            if first == low[axis] > 0:
+                low[axis], grown = max(0, low[axis] - step), True
+            if last == high[axis] < size:
+                high[axis], grown = min(size, high[axis] + step), True
+        if not grown:
+            return tuple(tight)

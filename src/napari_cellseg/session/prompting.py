@@ -1,0 +1,420 @@
+"""Prompting: what a viewer's user points at, and what comes of it. No Qt, no napari."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cellseg.errors import InputError
+from napari_cellseg.prompts.plane_view import Plane
+from napari_cellseg.session.prompt_marks import extent_of
+from napari_cellseg.session.prompt_object import (
+    BoxPrompt,
+    Drawing,
+    Part,
+    Point,
+    PromptObject,
+    Said,
+    moved,
+)
+from napari_cellseg.session.prompt_volume import PromptVolume
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from napari_cellseg.session.session import Session
+
+
+class Prompting(PromptVolume):
+    """Objects that are prompted in one session, one of them in hand.
+
+    Everything acts at once: a prompt is answered as soon as its plane is encoded, and the answer is
+    shown in `preview` until it is accepted into the labels or discarded.
+
+    Attributes
+    ----------
+    active : bool
+        Whether prompting is on: planes are encoded ahead only then.
+    settings : PromptSettings
+    encoding : PlaneEncoding
+    preview : Preview or None
+        None without an image.
+    commits : Commits
+    objects : dict of int to PromptObject
+        Open ones by number.
+    current : PromptObject or None
+        The one in hand, which further prompts belong to.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        session.volume_changed.connect(self._on_volume)
+        session.labels_changed.connect(self._on_labels)
+        session.result_changed.connect(self._on_result)
+        session.parameters.events.spacing.connect(self._on_spacing)
+        self._on_volume(session.volume)
+
+    # -- the view --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Turn prompting on: the plane in view is encoded, then its neighbours."""
+        with self._lock:
+            self._activate()
+            if self.settings.in_3d:
+                self.prepare_3d()
+            self.changed.emit()
+
+    def stop(self) -> None:
+        """Turn prompting off; open objects stay."""
+        with self._lock:
+            view, near = self.encoding.view, self.encoding.near
+            self.active = False
+            self.encoding.stop()
+            self.encoding.view, self.encoding.near = view, near
+            self.changed.emit()
+
+    def look_at(self, plane: Plane | None, near: tuple[float, float] | None = None) -> None:
+        """Say which plane is in view, and which pixel is in its middle.
+
+        Raises
+        ------
+        InputError
+            If the image has no such plane.
+        """
+        if plane is not None:
+            plane.within(self._volume())
+        with self._lock:
+            self.encoding.look_at(plane, near)
+
+    # -- prompts ---------------------------------------------------------------------------------
+
+    def click(
+        self, position: Sequence[float], positive: bool = True, plane: Plane | None = None
+    ) -> PromptObject | None:
+        """Add a point.
+
+        Parameters
+        ----------
+        position : sequence of float
+            Voxel along the label axes.
+        positive : bool
+            Whether it lies in the object.
+        plane : Plane, optional
+            The plane that is looked at; the xy plane of the voxel by default.
+
+        Returns
+        -------
+        PromptObject or None
+            The object that it belongs to; None if the voxel cannot be prompted, which is said as
+            a notice.
+
+        Raises
+        ------
+        InputError
+            If it lies outside the image, is not finite, or is negative and no object is begun.
+        """
+        place = self._voxel(position)
+        where = plane if plane is not None else self._plane_of(place)
+        where.within(self._volume())
+        if positive and self._taken(place):
+            return None
+        with self._lock:
+            one = self._object(begins=positive)
+            if one is None:
+                raise InputError(
+                    "A negative point takes something from an object: begin one with a positive "
+                    "point or a box."
+                )
+            return self._say(one, Point(self._next_number(), place, positive, where))
+
+    def box(self, plane: Plane, box: Sequence[float]) -> PromptObject:
+        """Add a box ``(row0, col0, row1, col1)``, which replaces the object's former one there.
+
+        Raises
+        ------
+        InputError
+            If it has no area, is not finite, or lies outside the plane.
+        """
+        from napari_cellseg.prompts.prompt import Prompt
+
+        shape = plane.within(self._volume()).shape(self._volume())
+        checked = Prompt(box=box).within(shape).box
+        assert checked is not None
+        with self._lock:
+            one = self._object(begins=True)
+            assert one is not None
+            for number, said in list(one.said.items()):
+                if isinstance(said, BoxPrompt) and said.plane == plane:
+                    del one.said[number]
+            return self._say(one, BoxPrompt(self._next_number(), checked, plane))
+
+    def draw(
+        self, plane: Plane, vertices: ArrayLike, kind: str = "lasso", width: float = 3.0
+    ) -> PromptObject:
+        """Add a lasso (a closed outline) or a scribble (a line of some width) as a mask prompt.
+
+        Parameters
+        ----------
+        plane : Plane
+        vertices : array of float, (n, 2)
+            ``(row, col)``.
+        kind : {"lasso", "scribble"}
+        width : float
+            Of a scribble, in pixels.
+
+        Raises
+        ------
+        InputError
+            If it covers no pixel of the plane.
+        """
+        from napari_cellseg.prompts.outline import lasso, scribble
+
+        shape = plane.within(self._volume()).shape(self._volume())
+        lines = np.asarray(vertices, np.float64)
+        (rows, cols), mask = (
+            lasso(lines, shape) if kind == "lasso" else scribble(lines, width, shape)
+        )
+        with self._lock:
+            one = self._object(begins=True)
+            assert one is not None
+            number = self._next_number()
+            return self._say(one, Drawing(number, kind, lines, rows, cols, mask, plane))
+
+    def remove_prompt(self, number: int) -> None:
+        """Take a prompt back; what is left of its object is asked again."""
+        with self._lock:
+            for one in list(self.objects.values()):
+                said = one.said.pop(number, None)
+                if said is None:
+                    continue
+                if not one.said and one.label is None:
+                    self._drop(one)
+                else:
+                    self._ask_again(one, said)
+                self.prompts_changed.emit()
+                return
+
+    def move_prompt(self, number: int, position: Sequence[float]) -> None:
+        """Move a point within its plane; InputError if it leaves the image."""
+        place = self._voxel(position)
+        with self._lock:
+            for one in self.objects.values():
+                if number in one.said:
+                    one.said[number] = moved(one.said[number], place, self._axes)
+                    self._ask_again(one, one.said[number])
+                    self.prompts_changed.emit()
+                    return
+
+    # -- objects ---------------------------------------------------------------------------------
+
+    def cycle(self, step: int = 1) -> int:
+        """Show the next candidate of the last prompt; return which, 0 is the best."""
+        with self._lock:
+            one, plane = self.current, self.last_plane
+            if one is None or plane is None or plane not in one.answers:
+                return 0
+            count = len(one.answers[plane])
+            if count < 2:
+                return 0
+            return self._choose(one, plane, (one.choice.get(plane, 0) + step) % count)
+
+    def choose(self, index: int) -> int:
+        """Show one candidate of the last prompt, 0 is the best; return which is shown."""
+        with self._lock:
+            one, plane = self.current, self.last_plane
+            if one is None or plane is None or plane not in one.answers:
+                return 0
+            return self._choose(one, plane, max(0, min(index, len(one.answers[plane]) - 1)))
+
+    @property
+    def candidates(self) -> tuple[float, ...]:
+        """Predicted intersection over union of each candidate of the last prompt, best first."""
+        one, plane = self.current, self.last_plane
+        if one is None or plane is None or plane not in one.answers:
+            return ()
+        return tuple(float(score) for score in one.answers[plane].scores)
+
+    @property
+    def chosen(self) -> int:
+        """Which candidate is shown."""
+        one, plane = self.current, self.last_plane
+        return 0 if one is None or plane is None else one.choice.get(plane, 0)
+
+    def next_object(self) -> None:
+        """Put the object in hand aside, open; the next prompt begins another."""
+        with self._lock:
+            if self.current is not None and self.current.empty:
+                self._drop(self.current)
+            self.current = None
+            self.prompts_changed.emit()
+            self.changed.emit()
+
+    def hand(self, number: int) -> None:
+        """Take an open object in hand."""
+        with self._lock:
+            if number in self.objects:
+                self.current = self.objects[number]
+                self.prompts_changed.emit()
+                self.changed.emit()
+
+    def accept(self) -> list[int]:
+        """Write every open object that was found into the labels; return their ids.
+
+        Voxels of other objects stay, unless `settings.overwrite` is set; those of locked ones
+        always do. Objects of which no voxel is free stay open, and that is said.
+        """
+        with self._lock:
+            found = [(one, one.whole(self._axes)) for one in self.objects.values()]
+            parts = [(one, part) for one, part in found if part is not None]
+            if not parts:
+                return []
+            labels = self._writable_labels()
+            kept = self.commits.commit(labels, parts, self.settings.overwrite)
+            left = [one for one, _ in parts if one not in kept]
+            for one in kept:
+                self._drop(one)
+            if left:
+                self.session._notice_for_now(
+                    "Nothing was free to be accepted: it lies on finished cells, which stay as "
+                    "they are. Reopen them, or allow overwriting."
+                )
+            if kept:
+                self.session._note_edit()
+            self.prompts_changed.emit()
+            self.changed.emit()
+            return [one.label for one in kept if one.label is not None]
+
+    def discard(self) -> None:
+        """Drop the object in hand; without one, all open objects. Labels stay as they are."""
+        with self._lock:
+            for one in [self.current] if self.current is not None else list(self.objects.values()):
+                self._drop(one)
+            self.prompts_changed.emit()
+            self.changed.emit()
+
+    def reopen(self, position: Sequence[float]) -> PromptObject | None:
+        """Take the object at a voxel in hand again, with its prompts; None on background.
+
+        Raises
+        ------
+        InputError
+            If the voxel lies outside the image, or the object is locked.
+        """
+        place = tuple(round(at) for at in self._voxel(position))
+        labels = self.session.labels
+        label = 0 if labels is None else int(labels[place])
+        if labels is None or label == 0:
+            return None
+        if label in self.commits.locked:
+            raise InputError(f"Cell {label} is locked: unlock it before you change it.")
+        with self._lock:
+            for one in self.objects.values():
+                if one.label == label:
+                    self.hand(one.number)
+                    return one
+            known = self.commits.committed.get(label)
+            one = PromptObject(self._next_object()) if known is None else known.copy()
+            one.number = one.number if known is None else self._next_object()
+            region = extent_of(labels, place, lambda axis: self._axes[axis] == "t")
+            mask = labels[region] == label
+            stored = None if known is None else known.whole(self._axes)
+            if stored is None or stored.region != region or not np.array_equal(stored.mask, mask):
+                # painted over since, or never prompted: what is there now counts
+                one.parts = {None: Part(region, mask, "label")}
+            one.label, one.region = label, region
+            self.objects[one.number] = self.current = one
+            self._show(one)
+            self.prompts_changed.emit()
+            self.changed.emit()
+            return one
+
+    def undo(self) -> None:
+        """Take the last acceptance back."""
+        with self._lock:
+            if self.commits.can_undo and self.session.labels is not None:
+                self.commits.undo(self.session.labels)
+                self._after_history()
+
+    def redo(self) -> None:
+        """Make it again."""
+        with self._lock:
+            if self.commits.can_redo and self.session.labels is not None:
+                self.commits.redo(self.session.labels)
+                self._after_history()
+
+    def lock(self, *labels: int) -> None:
+        """Protect objects: nothing that is prompted changes them, asked or not."""
+        self.commits.locked.update(int(label) for label in labels)
+        self._show_all()
+
+    def unlock(self, *labels: int) -> None:
+        """Protect them no more."""
+        self.commits.locked.difference_update(int(label) for label in labels)
+        self._show_all()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _object(self, begins: bool) -> PromptObject | None:
+        """Return the object that a new prompt belongs to; begin one where it may."""
+        if self.current is not None and not (begins and self.settings.several):
+            return self.current
+        if not begins:
+            return self.current
+        one = PromptObject(self._next_object())
+        self.objects[one.number] = self.current = one
+        return one
+
+    def _say(self, one: PromptObject, said: Said) -> PromptObject:
+        one.said[said.number] = said
+        self.current = one
+        self.last_plane = said.plane
+        self._ask_again(one, said)
+        self.prompts_changed.emit()
+        return one
+
+    def _after_history(self) -> None:
+        for one in list(self.objects.values()):
+            if one.label is not None and one.label not in self.commits.committed:
+                self._drop(one)
+        self.session._note_edit()
+        self._show_all()
+        self.changed.emit()
+
+    def _taken(self, place: tuple[float, ...]) -> bool:
+        """Whether a voxel belongs to an object that stays; that is said."""
+        labels = self.session.labels
+        if labels is None:
+            return False
+        label = int(labels[tuple(round(at) for at in place)])
+        mine = self.current is not None and self.current.label == label
+        if label == 0 or mine or (self.settings.overwrite and label not in self.commits.locked):
+            return False
+        locked = label in self.commits.locked
+        self.session._notice_for_now(
+            f"Cell {label} is {'locked' if locked else 'finished'}: "
+            f"{'unlock' if locked else 'reopen'} it to change it."
+        )
+        return True
+
+    def _on_volume(self, volume: Any) -> None:
+        with self._lock:
+            self._reset(volume)
+            self.prompts_changed.emit()
+            self.changed.emit()
+
+    def _on_labels(self, labels: Any) -> None:
+        if labels is not self._own_labels:
+            self.commits.forget()
+            for one in list(self.objects.values()):
+                one.label = one.region = None
+            self._show_all()
+
+    def _on_result(self, result: Any) -> None:
+        if result is not None and self.active and self.settings.in_3d:
+            self.prepare_3d()
+        self.changed.emit()
+
+    def _on_spacing(self, spacing: Any) -> None:
+        self._new_scene()
