@@ -69,6 +69,38 @@ def cropped(runs: int) -> dict[str, Any]:
     return report.as_json()
 
 
+def prompts(options: argparse.Namespace) -> dict[str, Any]:
+    """Clicks: segment-anything beside ours, the whole loop, labels, 3D clicks, large planes."""
+    from benchmarks import label_commit, prompt_click, prompt_everything, prompt_loop, prompt_tiles
+
+    clicks = prompt_click.run_clicks(max(5, options.runs))
+    print(prompt_click.describe(clicks), "\n", flush=True)
+    loop = prompt_loop.run_loop(max(5, options.runs))
+    print(prompt_loop.describe(loop), "\n", flush=True)
+    commit = label_commit.run_label_commit()
+    print(label_commit.describe(commit), "\n", flush=True)
+    tiles = prompt_tiles.run_tiles(options.runs)
+    print(prompt_tiles.describe(tiles), "\n", flush=True)
+    everything = prompt_everything.run_everything(runs=options.runs)
+    print(prompt_everything.describe(everything), "\n", flush=True)
+    return {
+        "click": prompt_click.as_json(clicks),
+        "loop": loop,
+        "label commit": commit,
+        "tiles": tiles,
+        "everything": everything,
+    }
+
+
+def basin_clicks(options: argparse.Namespace) -> dict[str, Any]:
+    """3D clicks into the flow field of the large synthetic stack."""
+    from benchmarks import basin_click
+
+    found = basin_click.run_basin(FULL if not options.quick else CROP)
+    print(basin_click.describe(found), "\n", flush=True)
+    return dict(found)
+
+
 def gui_stall(options: argparse.Namespace) -> dict[str, Any] | None:
     """How long the window stood still while it segmented, where there is a display."""
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
@@ -94,6 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
     found["crop"] = cropped(options.runs)
     if not options.quick:
         found["synthetic"] = synthetic(options)
+    found["prompts"] = prompts(options)
+    found["3D clicks"] = basin_clicks(options)
     write_json(options.json, found)  # should the window fail, the rest is kept
     found["gui stall"] = gui_stall(options)
     write_json(options.json, found)

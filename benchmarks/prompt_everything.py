@@ -3,6 +3,7 @@
 The plane is encoded already, and the weights are random: they cost the time of trained ones. The
 embedding is smooth and both enlargements treat their four quarters alike, so that masks are blobs
 with clear borders, as trained ones are, and not specks, whose run lengths would cost theirs more.
+Many fill most of the plane, which is the worst case for ours, as it only enlarges their box.
 The thresholds are set to pass about as many masks as a trained model does on a picture of cells.
 """
 
@@ -110,6 +111,8 @@ def models() -> tuple[Any, Any, Any]:
     decoder: Any = mask_decoder()
     for layer in (decoder.output_upscaling[0], decoder.output_upscaling[3]):
         layer.weight.data[:] = layer.weight.data.mean(dim=(2, 3), keepdim=True)
+    # theirs takes a threshold of 0 or below for none
+    decoder.iou_prediction_head.layers[-1].bias.data += 0.9
     # the encoder does not run: a small one will do
     parts = SamParts(ImageEncoderViT(depth=1, embed_dim=16, num_heads=1), decoder).eval()
     parts.requires_grad_(False)

@@ -4,6 +4,7 @@ Events decide the order of things everywhere; nothing depends on how fast the ma
 """
 
 import gc
+import os
 import queue
 import subprocess
 import sys
@@ -438,8 +439,39 @@ def test_each_lane_has_its_share_of_torch_threads(inference: InferenceWorker) ->
 
     inference.threads = 8
     assert inference.submit("test threads", lane="batch").wait(WAIT) == 6
+    gate = Gate()
+    held = inference.submit("test hold", {"gate": gate}, lane="batch")
+    assert gate.running.wait(WAIT)
+    assert inference.submit("test threads", lane="encode").wait(WAIT) == 6
     assert inference.submit("test threads", lane="decode").wait(WAIT) == 2
-    assert inference.submit("test threads", lane="batch").wait(WAIT) == 6
+    gate.open.set()
+    held.wait(WAIT)
+
+
+def test_a_click_has_more_threads_while_the_other_lanes_rest(inference: InferenceWorker) -> None:
+    torch = pytest.importorskip("torch")
+
+    @operation("test threads of a click", uses_torch=True)
+    def threads(context: JobContext) -> int:
+        return int(torch.get_num_threads())
+
+    inference.threads = 8
+    assert inference.submit("test threads of a click", lane="decode").wait(WAIT) == 4
+    inference.threads = 1
+    assert inference.submit("test threads of a click", lane="decode").wait(WAIT) == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="niceness is a thread's own there")
+def test_long_work_steps_back_for_clicks(inference: InferenceWorker) -> None:
+    @operation("test niceness")
+    def niceness(context: JobContext) -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    of = {
+        lane: inference.submit("test niceness", lane=lane).wait(WAIT)
+        for lane in ("decode", "batch", "encode")
+    }
+    assert of["batch"] == of["encode"] > of["decode"]
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -19,6 +19,9 @@ from napari_cellseg.worker.registry import JobContext, find
 
 log = logging.getLogger(__name__)
 
+MOST_TO_DECODE = 4
+"""Threads beyond which a mask decoder is not faster: its matrices are small."""
+
 LaneName = Literal["batch", "encode", "decode", "files"]
 
 
@@ -58,7 +61,7 @@ class InferenceWorker:
         self._lock = threading.RLock()
         self._threads = threads or usable_cpus()
         self._lanes = {
-            name: Lane(name, share, self._lock, self._run)
+            name: Lane(name, share, self._lock, self._run, yields=name in ("batch", "encode"))
             for name, share in shares(self._threads).items()
         }
         self._listeners: dict[Job, _Listeners] = {}
@@ -250,7 +253,7 @@ class InferenceWorker:
 
         try:
             if operation.uses_torch:
-                lane.share_torch()
+                lane.share_torch(self._alone(lane))
             result = with_less_memory(
                 attempt,
                 steps_down(
@@ -270,6 +273,12 @@ class InferenceWorker:
                 self._finish(job, JobState.FAILED, error=error)
         else:
             self._finish(job, JobState.DONE, result)
+
+    def _alone(self, lane: Lane) -> int | None:
+        """Threads for a click while the other lanes rest: what they leave unused, up to a few."""
+        if lane.yields or any(other.running for other in self._lanes.values() if other.yields):
+            return None
+        return max(lane.threads, min(self._threads, MOST_TO_DECODE))
 
     def _progress(self, job: Job, fraction: float, message: str) -> None:
         # Engines that do not poll their token stop here.

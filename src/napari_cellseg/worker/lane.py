@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import os
+import sys
 import threading
 from collections.abc import Callable
 
 from napari_cellseg.worker.job import Job
+
+NICER = 10
+"""Steps by which lanes that yield are nicer: a click then gets nine tenths of a processor."""
 
 
 class Lane:
@@ -25,11 +30,20 @@ class Lane:
         is re-entrant because the garbage collector may close a session inside `submit`.
     run : callable
         Runs one job to its end; it must not raise.
+    yields : bool
+        Whether its work steps back for that of other threads, clicks above all, where the
+        operating system lets threads do so (Linux).
     """
 
     def __init__(
-        self, name: str, threads: int, lock: threading.RLock, run: Callable[[Job, Lane], None]
+        self,
+        name: str,
+        threads: int,
+        lock: threading.RLock,
+        run: Callable[[Job, Lane], None],
+        yields: bool = False,
     ) -> None:
+        self.yields = yields
         self.name = name
         self.threads = threads
         self._run = run
@@ -38,6 +52,7 @@ class Lane:
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
         self._closing = False
+        self.running = False
 
     def put(self, job: Job) -> None:
         """Queue a job (equal priorities run in order of arrival) and start the thread if needed."""
@@ -78,15 +93,23 @@ class Lane:
         thread.join(timeout)
         return not thread.is_alive()
 
-    def share_torch(self) -> None:
-        """Give this thread its share of torch's threads (with OpenMP the number is per thread)."""
+    def share_torch(self, threads: int | None = None) -> None:
+        """Give this thread its share of torch's threads (with OpenMP the number is per thread).
+
+        Parameters
+        ----------
+        threads : int, optional
+            Another number, for the job that follows.
+        """
         import torch
 
         # The first query in a thread copies the process-wide number over ours: ask, then set.
         torch.get_num_threads()
-        torch.set_num_threads(self.threads)
+        torch.set_num_threads(self.threads if threads is None else threads)
 
     def _loop(self) -> None:
+        if self.yields:
+            step_back()
         while True:
             with self._changed:
                 while not self._queue and not self._closing:
@@ -94,8 +117,22 @@ class Lane:
                 if not self._queue:
                     return  # closing, and what had to be finished is
                 job = heapq.heappop(self._queue)[2]
+            self.running = True
             self._run(job, self)
+            self.running = False
             del job  # a waiting thread must not keep the last job's result alive
+
+
+def step_back() -> None:
+    """Let this thread, and those that it will start, wait for others where processors are few.
+
+    On Linux a niceness is a thread's own; elsewhere it is the process's, and stays as it is.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):  # a container may forbid it: then all are equal
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICER)
 
 
 def shares(threads: int) -> dict[str, int]:
