@@ -80,8 +80,8 @@ def prompts(options: argparse.Namespace) -> dict[str, Any]:
     commit = label_commit.run_label_commit()
     print(label_commit.describe(commit), "\n", flush=True)
     tiles = prompt_tiles.run_tiles(options.runs)
-    print(prompt_tiles.describe(tiles), "\n", flush=True)
-    everything = prompt_everything.run_everything(runs=options.runs)
+    print("large planes (ms, MiB):", {k: round(v, 2) for k, v in tiles.items()}, "\n", flush=True)
+    everything = prompt_everything.run_everything(8, 1)  # theirs takes a minute
     print(prompt_everything.describe(everything), "\n", flush=True)
     return {
         "click": prompt_click.as_json(clicks),
@@ -96,9 +96,9 @@ def basin_clicks(options: argparse.Namespace) -> dict[str, Any]:
     """3D clicks into the flow field of the large synthetic stack."""
     from benchmarks import basin_click
 
-    found = basin_click.run_basin(FULL if not options.quick else CROP)
-    print(basin_click.describe(found), "\n", flush=True)
-    return dict(found)
+    report = basin_click.run_basins(tissue(CROP if options.quick else FULL))
+    print(basin_click.show_basins(report), "\n", flush=True)
+    return report.as_json()
 
 
 def gui_stall(options: argparse.Namespace) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from napari_cellseg.errors import Cancelled, InputError
 from napari_cellseg.prompts import EmbeddingCache, Prompt, Proposal
 from napari_cellseg.prompts.answer import Answer
 from napari_cellseg.prompts.plane_prompter import NotEncoded, PlanePrompter
-from napari_cellseg.prompts.predictor import Capabilities
+from napari_cellseg.prompts.predictor import Capabilities, Predictor
 from napari_cellseg.prompts.stitch import MOST_TILES
 from napari_cellseg.prompts.tile_answer import PlaneAnswer
 from prompts.tiny_predictor import TinyPredictor
@@ -151,8 +151,6 @@ def test_prompts_outside_the_plane_are_refused(prompt: Prompt, options: dict[str
     for ask in (one.tiles_for, one.decode, one.encode, one.encoded):
         if ask == one.decode:
             one.encode(click(40, 50))
-        if one.whole and ask != one.decode:
-            continue
         with pytest.raises(InputError, match="plane"):
             ask(prompt)
 
@@ -262,6 +260,38 @@ def test_far_from_borders_a_tile_alone_decides() -> None:
         )
         np.testing.assert_array_equal(got, mask)
     np.testing.assert_array_equal(answer.scores, direct.scores)
+
+
+def test_logits_of_a_network_are_enlarged_in_their_tile(small_sam: Predictor) -> None:
+    """With weights of noise: its masks are specks all over the tile."""
+    rng = np.random.default_rng(5)
+    plane = rng.integers(0, 255, (320, 320)).astype(np.uint8)
+    one = PlanePrompter(
+        small_sam, EmbeddingCache(disk_limit=0, precision="float32"), plane, **SMALL
+    )
+    one.encode(click(160, 165))
+    (tile,) = one.tiles_for(click(160, 165))
+    rows, cols = one.grid.place(tile)
+    corner = (rows.start, cols.start)
+    direct = small_sam.decode(
+        small_sam.encode(plane[rows, cols]), click(160 - corner[0], 165 - corner[1])
+    )
+    answer = one.decode(click(160, 165))
+    assert isinstance(answer, PlaneAnswer)
+    assert answer.missing  # only one tile is encoded
+    np.testing.assert_array_equal(answer.scores, direct.scores)
+    for index in range(3):
+        expected = np.zeros((320, 320), np.bool_)
+        expected[rows, cols] = direct.masks[index]
+        np.testing.assert_array_equal(whole(answer, index), expected)
+    logits = answer.refine(1)
+    np.testing.assert_array_equal(logits, direct.logits[1])
+    again = one.decode(Prompt(points=[(150, 165)], mask=logits))
+    expected = small_sam.decode(
+        one.embedding(tile),
+        Prompt(points=[(150 - corner[0], 165 - corner[1])], mask=direct.logits[1]),
+    ).masks[0]
+    np.testing.assert_array_equal(whole(again)[rows, cols], expected)
 
 
 def test_another_object_at_the_border_of_the_next_tile_is_not_united() -> None:
@@ -448,36 +478,67 @@ def test_oblong_pixels_are_seen_square_and_answered_as_they_are(
 
 # 8192² ---------------------------------------------------------------------------------------
 
+#: Row, column, radius, and whether no single tile sees the disc.
 LARGE = (
-    (300, 300, 60),
-    (896, 1800, 100),  # over a border
-    (4100, 4100, 120),
-    (900, 892, 110),  # over a corner
-    (0, 4000, 90),
-    (8191, 8191, 150),
-    (5000, 3000, 700),  # larger than a tile
+    (300, 300, 60, False),
+    (717, 1434, 100, False),  # where tiles begin, which is within another
+    (0, 4095, 90, False),
+    (8191, 8191, 150, False),
+    (2661, 4454, 200, True),  # over a border
+    (4454, 4454, 200, True),  # over a corner
+    (0, 1587, 220, True),  # over a border, at the plane's
+    (6000, 2300, 700, True),  # larger than a tile
 )
 
 
 @pytest.fixture(scope="module")
 def large() -> NDArray[np.uint8]:
-    return discs((8192, 8192), *LARGE)
+    return discs((8192, 8192), *(disc[:3] for disc in LARGE))
 
 
 @pytest.mark.parametrize("disc", LARGE, ids=str)
-def test_8192(large: NDArray[np.uint8], disc: tuple[int, int, int]) -> None:
+def test_8192(large: NDArray[np.uint8], disc: tuple[int, int, int, bool]) -> None:
     one = prompter(large)
     predictor = one.predictor
     assert isinstance(predictor, TinyPredictor)
-    row, col, radius = disc
+    row, col, radius, several = disc
     place = min(8191, row + radius // 3), max(0, col - radius // 3)
     one.encode(click(*place))
     assert predictor.encoded == [(1024, 1024)]
-    (rows, cols), mask = one.decode(click(*place), multimask=False, complete=True).region()
+    answer = one.decode(click(*place), multimask=False, complete=True)
+    assert isinstance(answer, PlaneAnswer)
+    (rows, cols), mask = answer.region()
     top, left = max(0, row - radius), max(0, col - radius)
     assert (rows, cols) == (
         slice(top, min(8192, row + radius + 1)),
         slice(left, min(8192, col + radius + 1)),
     )
     np.testing.assert_array_equal(mask, large[rows, cols] > 127)
-    assert len(predictor.encoded) <= (1 if 2 * radius < 256 else 16)
+    assert (len(answer.tiles) > 1) == several
+    assert len(answer.tiles) <= len(predictor.encoded) <= (1 + MOST_TILES if several else 1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(row=st.integers(0, 8191), col=st.integers(0, 8191))
+def test_8192_any_pixel_is_found_where_it_is(row: int, col: int) -> None:
+    one = prompter(Pixel(row, col))
+    one.encode(click(row, col))
+    place, mask = one.decode(click(row, col), multimask=False).region()
+    assert place == (slice(row, row + 1), slice(col, col + 1))
+    assert mask.all()
+
+
+class Pixel:
+    """A lazy plane of 8192² with one bright pixel, of which one tile is read."""
+
+    shape = (8192, 8192)
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, row: int, col: int) -> None:
+        self.place = (row, col)
+
+    def __getitem__(self, place: tuple[slice, slice]) -> NDArray[np.uint8]:
+        rows, cols = (np.arange(part.start, part.stop) for part in place)
+        assert len(rows) == len(cols) == 1024
+        bright = (rows[:, None] == self.place[0]) & (cols == self.place[1])
+        return bright.astype(np.uint8) * 255

@@ -71,7 +71,7 @@ def test_a_field_of_a_region_is_asked_in_the_image_s_voxels(segmented):
 
 
 def test_without_a_field_it_says_what_to_do(segmented):
-    session, truth = segmented
+    session, _ = segmented
     prompts = session.prompts
     prompts.settings.in_3d = True
     prompts.start()

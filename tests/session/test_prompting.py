@@ -448,6 +448,32 @@ def test_two_sessions_share_embeddings_and_nothing_else(prompted, prompt_worker,
     other.close()
 
 
+def test_a_cell_over_the_border_of_two_tiles_of_a_large_plane(prompted, tiny):
+    image = np.zeros((1100, 2600), np.uint8)
+    image[300:360, 500:1500] = 200  # long enough for two tiles, however they lie
+    prompted.use_volume(image, axes="yx")
+    prompts = prompted.prompts
+    prompts.look_at(Plane(), near=(330, 600))
+    prompts.start()
+    assert quiet(prompted)
+    assert len(tiny.encoded) == 1, "only the tile that is looked at"
+    prompts.click((330, 600))
+    assert quiet(prompted)
+    assert np.array_equal(prompts.preview.labels > 0, image > 0)
+    assert len(tiny.encoded) < 5
+    prompts.click((900, 2500), positive=False)
+    assert quiet(prompted)
+    assert np.array_equal(prompts.preview.labels > 0, image > 0)
+
+
+def test_a_cache_that_keeps_nothing_ends_in_a_sentence(prompted, own_cache):
+    own_cache.resize(device=0, host=0, disk=0)
+    one = prompted.prompts.click((2, 10, 12))
+    assert quiet(prompted)
+    assert not one.parts
+    assert "not kept" in one.problem
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

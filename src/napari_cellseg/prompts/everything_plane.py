@@ -56,19 +56,27 @@ def everything_in(
     """
     held = prompter.embeddings
     tall, wide = prompter.sampling.factors
-    pixels = tall * wide
 
     def seen(number: int | None) -> int | None:
-        return None if number is None else number * pixels
+        return None if number is None else number * tall * wide
 
     views = [_view(prompter, tile, cancel) for tile in range(len(prompter.grid))]
     rows, cols = prompter.shape
 
     def encode(place: Place) -> Embedding:
-        whole = prompter.sampling.pixels(np.asarray(held.plane))
+        down, across = place
+        top, left = down.start // tall, across.start // wide
+        pixels = prompter.sampling.pixels(
+            np.asarray(held.plane[top : -(-down.stop // tall), left : -(-across.stop // wide)])
+        )
+        shift = top * tall, left * wide
+        inside = pixels[
+            down.start - shift[0] : down.stop - shift[0],
+            across.start - shift[1] : across.stop - shift[1],
+        ]
         return held.cache.get(
             prompter.predictor,
-            np.ascontiguousarray(whole[place]),
+            np.ascontiguousarray(inside),
             prompter.limits,
             orientation=held.orientation,
             cancel=cancel,

@@ -58,11 +58,12 @@ def stitch(
     """Follow a mask over the borders of its tile.
 
     A mask that comes within `margin` of a border inside the plane is *open* there. The neighbour
-    that sees most of the opening is shown two points: the deepest of the mask's part in what both
-    see, and the deepest at the opening. Of the neighbour's candidates the one that agrees best
-    with the mask in what both tiles see is united with it, if their intersection over union there
-    is at least `AGREE`; parts of the mask that neither the points nor the candidate touch do not
-    count. Otherwise the mask ends there. Every tile is asked once, `most` at most.
+    that sees most of the openings along a border is shown points: of each part of the mask that
+    is open there, the deepest in what both tiles see, and the deepest at the opening. Of the
+    neighbour's candidates the one that agrees best with the mask in what both see is united with
+    it, if their intersection over union there is at least `AGREE`; parts of the mask that neither
+    the points nor the candidate touch do not count. Otherwise the mask ends there. Every tile is
+    asked once, `most` at most.
 
     Parameters
     ----------
@@ -87,13 +88,12 @@ def stitch(
         if opening is None:
             break
         tried.append(opening.tile)
-        shared = common(grid.place(opening.origin), grid.place(opening.tile))
-        points, part = _seeds(region, opening, shared)
-        candidates = ask(opening.tile, points)
+        meeting = _Meeting(grid, region, opening)
+        candidates = ask(opening.tile, meeting.seeds())
         if candidates is None:
             missing.append(opening.tile)
             continue
-        agreement = [_agreement(region, one, part, shared) for one in candidates]
+        agreement = [meeting.agreement(one) for one in candidates]
         if agreement and max(agreement) >= AGREE:
             used.append(opening.tile)
             region = united(region, candidates[int(np.argmax(agreement))])
@@ -137,34 +137,44 @@ def _opening(
     return None
 
 
-def _seeds(
-    region: Region, opening: _Opening, shared: Place
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the deepest points of the mask's open parts, and those parts, bool over `shared`."""
-    import cv2
+class _Meeting:
+    """A mask in what its tile and the next both see, and the parts of it that are open there."""
 
-    mouths = _numbered(cut((opening.strip, opening.pixels), shared))
-    numbers = _numbered(cut(region, shared))
-    numbers[np.isin(numbers, np.setdiff1d(numbers, numbers[mouths > 0]))] = 0
-    part = numbers > 0
-    depth = cv2.distanceTransform(np.pad(part, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    places = [
-        np.unravel_index(int(np.argmax(np.where(several == one, depth, 0))), depth.shape)
-        for several in (numbers, mouths)
-        for one in np.unique(several[several > 0])
-    ]
-    corner = (shared[0].start, shared[1].start)
-    return np.unique(np.array(places, np.float64) + corner, axis=0), part
+    def __init__(self, grid: Grid, region: Region, opening: _Opening) -> None:
+        self.shared = common(grid.place(opening.origin), grid.place(opening.tile))
+        self.window = common(self.shared, region[0])  # no pixel of the mask lies beyond
+        self.numbers = _numbered(cut(region, self.window))
+        self.mouths = _numbered(cut((opening.strip, opening.pixels), self.window))
+        self.open = np.zeros(int(self.numbers.max()) + 1, np.bool_)
+        self.open[self.numbers[self.mouths > 0]] = True
 
+    def seeds(self) -> NDArray[np.float64]:
+        """Return the deepest point of each open part, and the deepest at each opening, (n, 2)."""
+        import cv2
 
-def _agreement(region: Region, candidate: Region, part: NDArray[np.bool_], shared: Place) -> float:
-    """Intersection over union in `shared` of a candidate and the parts of the mask it meets."""
-    mine, other = cut(region, shared), cut(candidate, shared)
-    numbers = _numbered(mine)
-    met = np.setdiff1d(numbers[other | part], 0)
-    mine = np.isin(numbers, met)
-    either = np.count_nonzero(mine | other)
-    return np.count_nonzero(mine & other) / either if either else 0.0
+        part = np.pad(self.open[self.numbers], 1).astype(np.uint8)
+        depth = cv2.distanceTransform(part, cv2.DIST_L2, 3)[1:-1, 1:-1]
+        places = [
+            np.unravel_index(int(np.argmax(np.where(several == one, depth, 0))), depth.shape)
+            for several, ones in (
+                (self.numbers, np.flatnonzero(self.open)),
+                (self.mouths, range(1, int(self.mouths.max()) + 1)),
+            )
+            for one in ones
+        ]
+        corner = (self.window[0].start, self.window[1].start)
+        return np.unique(np.array(places, np.float64) + corner, axis=0)
+
+    def agreement(self, candidate: Region) -> float:
+        """Intersection over union of a candidate and the parts of the mask that it should meet."""
+        other = cut(candidate, self.window)
+        met = self.open.copy()
+        met[self.numbers[other]] = True
+        met[0] = False
+        mine = met[self.numbers]
+        beyond = np.count_nonzero(cut(candidate, self.shared)) - np.count_nonzero(other)
+        either = np.count_nonzero(mine | other) + beyond
+        return np.count_nonzero(mine & other) / either if either else 0.0
 
 
 def _numbered(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
