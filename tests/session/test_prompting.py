@@ -516,3 +516,17 @@ def test_no_voxel_of_a_locked_cell_ever_changes(prompted, data):
     stays &= ~np.isin(labels, list(reopened - locked)) if reopened else True
     assert np.array_equal(prompted.labels[stays], labels[stays])
     prompts.settings.overwrite = False
+
+
+def test_many_objects_are_shown_and_accepted_at_once(prompted):
+    prompts = prompted.prompts
+    shown_regions, written = [], []
+    prompts.preview.changed.connect(shown_regions.append)
+    prompts.labels_written.connect(written.append)
+    prompts.look_at(Plane("xy", 2))
+    prompts.everything(points_per_side=12, least_stability=0.0, least_score=0.8).wait(20)
+    assert len(prompts.objects) == 3
+    assert len(shown_regions) == 1
+    prompts.accept()
+    assert len(shown_regions) == 2
+    assert len(written) == 1

@@ -123,7 +123,9 @@ class Clicker:
 
     def _names(self, prompt: Prompt) -> Names:
         """What the tiles of a prompt were called when they were last read."""
-        return tuple(self.prompter.embeddings.keys.get(tile) for tile in self.prompter.tiles_for(prompt))
+        return tuple(
+            self.prompter.embeddings.keys.get(tile) for tile in self.prompter.tiles_for(prompt)
+        )
 
 
 def _boxed(said: PlanePrompts) -> PlanePrompts:

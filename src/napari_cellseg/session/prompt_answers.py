@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -316,8 +317,12 @@ class PromptAnswers:
         self.preview.show(one.number, part)
 
     def _show_all(self) -> None:
-        for one in self.objects.values():
-            self._show(one)
+        with self._shown_at_once():
+            for one in self.objects.values():
+                self._show(one)
+
+    def _shown_at_once(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.preview is None else self.preview.at_once()
 
     def _drop(self, one: PromptObject) -> None:
         self.objects.pop(one.number, None)

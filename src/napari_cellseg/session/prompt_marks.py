@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_cellseg.labels.paint import Change, write_object
-from napari_cellseg.session.prompt_object import Part, PromptObject, Slices
+from napari_cellseg.session.prompt_object import Part, PromptObject, Slices, around
 
 if TYPE_CHECKING:
     from napari_cellseg.session.merge import Labels
@@ -54,6 +55,21 @@ class Preview:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.labels: NDArray[np.uint32] = np.zeros(shape, np.uint32)
         self._shown: dict[int, Part] = {}
+        self._gathered: list[Slices] | None = None
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Say of everything changed in this block at its end that it has, as one box."""
+        if self._gathered is not None:  # inside another such block
+            yield
+            return
+        self._gathered = []
+        try:
+            yield
+        finally:
+            gathered, self._gathered = self._gathered, None
+            if gathered:
+                self.changed.emit(around(gathered))
 
     def show(self, number: int, part: Part | None) -> None:
         """Show an object anew, or (None) no longer."""
@@ -67,13 +83,17 @@ class Preview:
         if part is not None:
             self._fill(number, part)
             self._shown[number] = part
-        for region in {id(one): one.region for one in (former, part) if one is not None}.values():
-            self.changed.emit(region)
+        touched = [one.region for one in (former, part) if one is not None]
+        if self._gathered is not None:
+            self._gathered += touched
+        elif touched:
+            self.changed.emit(around(touched))
 
     def clear(self) -> None:
         """Show nothing."""
-        for number in list(self._shown):
-            self.show(number, None)
+        with self.at_once():
+            for number in list(self._shown):
+                self.show(number, None)
 
     def _fill(self, number: int, part: Part) -> None:
         here = self.labels[part.region]
@@ -195,8 +215,9 @@ class Commits:
         self._tell(step.changes)
 
     def _tell(self, changes: Iterable[Change]) -> None:
-        for change in changes:
-            self.written.emit(change.region)
+        regions = [change.region for change in changes if change.count]
+        if regions:
+            self.written.emit(around(regions))
 
     def _shrink(self) -> None:
         used = sum(step.nbytes for step in self._done)

@@ -258,7 +258,7 @@ class PromptVolume(PromptAnswers):
                 {"score": float(row["score"])},
             )
             self.objects[one.number] = one
-            self._show(one)
+        self._show_all()
         count = len(found)
         self.session._idle_text = f"found {count:,} object{'' if count == 1 else 's'}"
         self.prompts_changed.emit()

@@ -273,8 +273,9 @@ class Prompting(PromptVolume):
             labels = self._writable_labels()
             kept = self.commits.commit(labels, parts, self.settings.overwrite)
             left = [one for one, _ in parts if one not in kept]
-            for one in kept:
-                self._drop(one)
+            with self._shown_at_once():
+                for one in kept:
+                    self._drop(one)
             if left:
                 self.session._notice_for_now(
                     "Nothing was free to be accepted: it lies on finished cells, which stay as "
@@ -289,8 +290,10 @@ class Prompting(PromptVolume):
     def discard(self) -> None:
         """Drop the object in hand; without one, all open objects. Labels stay as they are."""
         with self._lock:
-            for one in [self.current] if self.current is not None else list(self.objects.values()):
-                self._drop(one)
+            dropped = [self.current] if self.current is not None else list(self.objects.values())
+            with self._shown_at_once():
+                for one in dropped:
+                    self._drop(one)
             self.prompts_changed.emit()
             self.changed.emit()
 
