@@ -139,3 +139,22 @@ def test_photograph_shows_the_cells():
 def test_table_lines_up():
     lines = table(("step", "s"), [["long name", "1"], ["b", "10.5"]]).splitlines()
     assert [len(line) for line in lines] == [15, 15, 15, 15]
+
+
+def test_the_prompt_loop_is_timed_beside_segment_anything():
+    from benchmarks import prompt_loop
+
+    found = prompt_loop.run_loop(runs=1)
+    for side in ("1024", "2048"):
+        row = found[side]
+        assert row["equal"] > 0.999
+        assert row["ours"] > 0
+        assert 0 < row["disk_mib"] <= 2
+    assert found["while encoding"]["clicks"] > 0
+    assert "three candidates" in prompt_loop.describe(found)
+
+
+def test_large_planes_are_timed():
+    from benchmarks import prompt_tiles
+
+    assert prompt_tiles.run_tiles(1)["exact"] == 1
