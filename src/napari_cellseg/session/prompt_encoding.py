@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import Signal
 
+from napari_cellseg.errors import InputError
 from napari_cellseg.prompts.plane_view import Plane
-from napari_cellseg.worker import Job, JobState, Priority
+from napari_cellseg.worker import Job, Priority
 
 if TYPE_CHECKING:
     from napari_cellseg.prompts.clicker import PlanePrompts
@@ -47,16 +48,21 @@ class PlaneEncoding:
     model : ModelFacts or None
         Of the model, once it is loaded.
     problem : str
-        Why nothing is encoded, in one sentence; empty while all is well.
+        Why nothing is encoded, or not the plane in view, in one sentence; empty while all is well.
     """
 
     changed: ClassVar[Signal] = Signal()
+    #: A plane is encoded; None: nothing can be.
     ended: ClassVar[Signal] = Signal(object)
+    #: A plane cannot be encoded (its pixels are all the same, or NaN): the plane, and why.
+    refused: ClassVar[Signal] = Signal(object, str)
 
     def __init__(self, session: SessionJobs, scene: Callable[[], Scene | None]) -> None:
         self._session = session
         self._scene = scene
-        self._wanted: dict[Plane, tuple[PlanePrompts, tuple[int, ...]]] = {}
+        self._wanted: dict[Plane, tuple[PlanePrompts, tuple[int, ...], int]] = {}
+        self._refused: dict[Plane, str] = {}
+        self._halted = False
         self._job: Job | None = None
         self._large = False
         self.view: Plane | None = None
@@ -70,20 +76,32 @@ class PlaneEncoding:
     def look_at(self, plane: Plane | None, near: tuple[float, float] | None = None) -> None:
         """Take a plane as the one in view."""
         self.view, self.near = plane, near
+        if not self._halted:
+            self.problem = "" if plane is None else self._refused.get(plane, "")
         self._pump()
 
-    def want(self, plane: Plane, said: PlanePrompts, tiles: tuple[int, ...] = ()) -> None:
+    def want(
+        self, plane: Plane, said: PlanePrompts, tiles: tuple[int, ...] = (), by: int = 0
+    ) -> None:
         """Encode a plane first, because it was prompted; of a large one, the tiles it needs."""
         self._wanted.pop(plane, None)
-        self._wanted[plane] = said, tiles  # the latest comes last
+        self._wanted[plane] = said, tiles, by  # the latest comes last
+        self._refused.pop(plane, None)
         self.ready -= {plane}
-        self.problem = ""
+        self.problem, self._halted = "", False
         self._pump()
 
-    def unwant(self, plane: Plane) -> None:
-        """A plane is no more urgent than others."""
-        if self._wanted.pop(plane, None) is not None:
-            self._pump()
+    def wanted_by(self, plane: Plane) -> int | None:
+        """For which object a plane is to be encoded first; None if for none."""
+        return self._wanted[plane][2] if plane in self._wanted else None
+
+    def unwant(self, plane: Plane, by: int = 0) -> bool:
+        """A plane is no more urgent than others, if it was for this object; whether it was."""
+        if self.wanted_by(plane) != by:
+            return False
+        del self._wanted[plane]
+        self._pump()
+        return True
 
     def stop(self) -> None:
         """Encode nothing any more, until something is asked for again."""
@@ -96,7 +114,8 @@ class PlaneEncoding:
         """Start afresh: image, contrast or model have changed."""
         self.ready = frozenset()
         self._wanted.clear()
-        self.model, self.problem, self._large = None, "", False
+        self._refused.clear()
+        self.model, self.problem, self._large, self._halted = None, "", False, False
         if self._job is not None:
             self._job.cancel()
         self._pump()
@@ -117,9 +136,10 @@ class PlaneEncoding:
 
     def _pump(self) -> None:
         scene = self._scene()
-        if scene is None or self.problem:
+        if scene is None or self._halted:
             return
-        target = next((plane for plane in self._targets(scene) if plane not in self.ready), None)
+        done = self.ready.union(self._refused)
+        target = next((plane for plane in self._targets(scene) if plane not in done), None)
         if target is None or target == self.running:
             return
         if self._job is not None:
@@ -128,7 +148,7 @@ class PlaneEncoding:
                 self._job.cancel()
             return  # its end pumps again
         urgent = target in self._wanted or target == self.view
-        said, tiles = self._wanted.get(target, (None, ()))
+        said, tiles, _ = self._wanted.get(target, (None, (), 0))
         self.running = target
         self._job = self._session.background(
             "encode plane",
@@ -143,7 +163,7 @@ class PlaneEncoding:
             lane="encode",
             priority=Priority.VIEW if urgent else Priority.PREFETCH,
             land=lambda encoded: self._land(scene, encoded),
-            fail=lambda error: self._fail(scene, error),
+            fail=lambda error: self._fail(scene, target, error),
             end=self._end,
         )
         self.changed.emit()
@@ -158,12 +178,22 @@ class PlaneEncoding:
         self._wanted.pop(encoded.plane, None)
         self.ended.emit(encoded.plane)
 
-    def _fail(self, scene: Scene, error: Exception) -> None:
+    def _fail(self, scene: Scene, plane: Plane, error: Exception) -> None:
         present = self._scene()
         if present is None or present.revision != scene.revision:
             return
+        said = str(error) or type(error).__name__
+        if isinstance(error, InputError):  # of this plane: others go on
+            self._refused[plane] = said
+            wanted = self._wanted.pop(plane, None) is not None
+            if plane == self.view:
+                self.problem = said
+            if wanted or plane == self.view:  # nobody asked for a neighbour
+                self._session._fail(error)
+            self.refused.emit(plane, said)
+            return
         self._wanted.clear()
-        self.problem = str(error) or type(error).__name__
+        self.problem, self._halted = said, True
         self._session._fail(error)
         self.ended.emit(None)
 
@@ -171,6 +201,5 @@ class PlaneEncoding:
         if job is not self._job:
             return
         self._job = self.running = None
-        if job.state is not JobState.FAILED:
-            self._pump()
+        self._pump()
         self.changed.emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -10,9 +10,11 @@ from psygnal import Signal
 
 from napari_cellseg.errors import InputError
 from napari_cellseg.session.prompt_object import Part
-from napari_cellseg.worker import Priority
+from napari_cellseg.worker import Job, JobState, Priority
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_cellseg.flows.basin import Basin
     from napari_cellseg.session.jobs import SessionJobs
     from napari_cellseg.session.records import Run
@@ -37,7 +39,8 @@ class FieldClicks:
         self._session = session
         self._prepared: tuple[Run, float, set[int]] | None = None
         self._preparing: int | None = None
-        self._after: dict[int, Callable[[], None]] = {}
+        self._job: Job | None = None
+        self._after: dict[int, Callable[[bool], None]] = {}
 
     @property
     def reason(self) -> str:
@@ -60,7 +63,7 @@ class FieldClicks:
 
     def forget(self) -> None:
         """Let go of the field."""
-        self._prepared, self._preparing = None, None
+        self._prepared, self._preparing, self._job = None, None, None
         self._after.clear()
 
     def prepare(self, t: int = 0) -> None:
@@ -74,7 +77,7 @@ class FieldClicks:
         field, frame = source.segmentation.field, self._frame(source, t)
         if frame is None:
             return
-        self._preparing = t
+        self._preparing, self._job = t, None  # the end of a job that this replaces is no end
         probability = float(source.segmentation.parameters["probability"])
 
         def land(_: None) -> None:
@@ -84,14 +87,16 @@ class FieldClicks:
                 self._prepared = (source, probability, known)
             known.add(t)
 
-        def end(job: object) -> None:
-            self._preparing = None
+        def end(job: Job) -> None:
+            if job is not self._job:
+                return  # of another image, or another time point was wanted since
+            self._preparing = self._job = None
             waiting, self._after = list(self._after.values()), {}
             for ask in waiting:
-                ask()
+                ask(job.state is JobState.FAILED)
             self.changed.emit()
 
-        self._session.background(
+        self._job = self._session.background(
             "prepare clicks",
             {"field": field, "t": frame, "probability": probability},
             key="prepare clicks",
@@ -109,6 +114,7 @@ class FieldClicks:
         positive: Sequence[Sequence[float]],
         negative: Sequence[Sequence[float]],
         land: Land,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         """Ask for the object that voxels name; it is answered once the field is prepared.
 
@@ -120,6 +126,8 @@ class FieldClicks:
             Of one time point, that of the last positive one.
         land : callable
             Given the part that was found, or None, and why.
+        bounds : mapping of str to two floats, optional
+            First and last voxel along some of the axes: the object does not reach beyond.
 
         Raises
         ------
@@ -138,7 +146,9 @@ class FieldClicks:
             )
         done = self._of_present()
         if done is None or t not in done:
-            self._after[number] = lambda: self._ask_if_there(number, positive, negative, land)
+            self._after[number] = lambda failed: self._ask_again(
+                number, positive, negative, land, bounds, failed
+            )
             self.prepare(t)
             return
         offset = np.array(
@@ -183,7 +193,7 @@ class FieldClicks:
                 "field": field,
                 "positive": local(positive),
                 "negative": local(negative),
-                "box": None,
+                "box": _box(bounds, axes, offset, field.spatial_shape),
                 "t": frame,
                 "probability": self._prepared[1],
             },
@@ -195,18 +205,20 @@ class FieldClicks:
             end=lambda job: self.changed.emit(),
         )
 
-    def _ask_if_there(
+    def _ask_again(
         self,
         number: int,
         positive: Sequence[Sequence[float]],
         negative: Sequence[Sequence[float]],
         land: Land,
+        bounds: Mapping[str, tuple[float, float]] | None,
+        failed: bool,
     ) -> None:
-        if not self.ready:
+        if failed:
             land(None, "The field could not be prepared for 3D clicks: segment again.")
             return
         try:
-            self.ask(number, positive, negative, land)
+            self.ask(number, positive, negative, land, bounds)
         except InputError as error:
             land(None, str(error))
 
@@ -223,6 +235,25 @@ class FieldClicks:
         first = 0 if source.region is None else source.region[0].start
         frame = t - first
         return frame if 0 <= frame < source.segmentation.field.n_times else None
+
+
+def _box(
+    bounds: Mapping[str, tuple[float, float]] | None,
+    axes: str,
+    offset: NDArray[np.float64],
+    shape: tuple[int, ...],
+) -> list[float] | None:
+    """The box of a field that bounds along some label axes give; None without any."""
+    if not bounds:
+        return None
+    letters = [letter for letter in axes if letter != "t"]
+    edges = [
+        (bounds[letter][0] - start, bounds[letter][1] - start)
+        if letter in bounds
+        else (0.0, side - 1.0)
+        for letter, start, side in zip(letters, offset.tolist(), shape, strict=True)
+    ]
+    return [low for low, _ in edges] + [high for _, high in edges]
 
 
 def _outside(places: Sequence[Sequence[float]], shape: tuple[int, ...]) -> str:

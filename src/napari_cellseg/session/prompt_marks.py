@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_cellseg.labels.paint import Change, write_object
+from napari_cellseg.labels.paint import MOST, Change, free_id, write_object
 from napari_cellseg.session.prompt_object import Part, PromptObject, Slices, around
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Step:
 
 class Preview:
     """Open objects by number, in an array of their own; only their boxes are ever touched.
+
+    Where objects overlap, the one begun first is shown: `Commits.commit` writes them so.
 
     Parameters
     ----------
@@ -73,7 +75,10 @@ class Preview:
 
     def show(self, number: int, part: Part | None) -> None:
         """Show an object anew, or (None) no longer."""
-        former = self._shown.pop(number, None)
+        former = self._shown.get(number)
+        if former is not None and part is not None and _same(former, part):
+            return  # a stroke elsewhere has every object shown anew
+        self._shown.pop(number, None)
         if former is not None:
             here = self.labels[former.region]
             here[here == number] = 0
@@ -97,7 +102,11 @@ class Preview:
 
     def _fill(self, number: int, part: Part) -> None:
         here = self.labels[part.region]
-        here[part.mask & (here == 0)] = number
+        here[part.mask & ((here == 0) | (here > number))] = number
+
+
+def _same(one: Part, other: Part) -> bool:
+    return one.region == other.region and np.array_equal(one.mask, other.mask)
 
 
 def _touch(one: Slices, other: Slices) -> bool:
@@ -116,6 +125,8 @@ class Commits:
     """
 
     written: ClassVar[Signal] = Signal(object)
+    #: The labels were changed by something else than prompts: what is free is another.
+    edited: ClassVar[Signal] = Signal()
 
     def __init__(self) -> None:
         self.committed: dict[int, PromptObject] = {}
@@ -148,11 +159,13 @@ class Commits:
         """What of a part may be written: the rest lies on objects that stay as they are."""
         if labels is None:
             return part
+        if own in self.locked:
+            return None
         present = labels[part.region]
         taken = present != 0
         if overwrite:
             taken &= np.isin(present, list(self.locked)) if self.locked else False
-        if own is not None and own not in self.locked:
+        if own is not None:
             taken &= present != own
         mask = part.mask & ~taken
         return Part(part.region, mask, part.source, part.scores) if mask.any() else None
@@ -168,35 +181,51 @@ class Commits:
             Written in place.
         objects : iterable of (PromptObject, Part)
         overwrite : bool
-            Whether objects that are not locked give way.
+            Whether objects that are not locked give way. Those written by this call never do:
+            the first of them keeps what it shares with others.
         """
         before = dict(self.committed)
         changes: list[Change] = []
         kept: list[PromptObject] = []
-        for one, part in objects:
-            if one.label in self.locked or self.free(labels, part, one.label, overwrite) is None:
-                continue
-            label = one.label if one.label is not None else self._unused(labels)
-            change = write_object(
-                labels,
-                part.region,
-                part.mask,
-                label,
-                protected=frozenset(self.locked) if overwrite else "all",
-                replace=one.region,
-            )
-            one.label, one.region = label, part.region
-            changes.append(change)
-            self.committed[label] = one.copy()
-            kept.append(one)
-        if changes:
-            self._done.append(Step(tuple(changes), before, dict(self.committed)))
-            self._undone.clear()
-            self._shrink()
-            self._tell(changes)
+        written: list[int] = []
+        # what is free is found before anything is written, so that it is what was shown
+        free = [(one, self.free(labels, part, one.label, overwrite)) for one, part in objects]
+        try:
+            for one, part in free:
+                if part is not None and written:
+                    mask = part.mask & ~np.isin(labels[part.region], written)
+                    part = replace(part, mask=mask) if mask.any() else None
+                if part is None:
+                    continue
+                label = one.label if one.label is not None else self._unused(labels)
+                change = write_object(
+                    labels,
+                    part.region,
+                    part.mask,
+                    label,
+                    protected=self.locked.union(written) if overwrite else "all",
+                    replace=one.region,
+                )
+                one.label, one.region = label, part.region
+                changes.append(change)
+                written.append(label)
+                self.committed[label] = one.copy()
+                kept.append(one)
+        finally:
+            if changes:
+                self._done.append(Step(tuple(changes), before, dict(self.committed)))
+                self._undone.clear()
+                self._shrink()
+                self._tell(changes)
         return kept
 
-    def undo(self, labels: Labels) -> None:
+    def held(self, undone: bool = False) -> list[int]:
+        """Locked ids that taking back the last acceptance, or (True) making it again, changes."""
+        steps = self._undone if undone else self._done
+        ids = {label for change in steps[-1].changes for label in change.ids} if steps else set()
+        return sorted(ids & self.locked)
+
+    def undo(self, labels: Labels) -> Step:
         """Take the last acceptance back."""
         step = self._done.pop()
         for change in reversed(step.changes):
@@ -204,8 +233,9 @@ class Commits:
         self.committed = dict(step.before)
         self._undone.append(step)
         self._tell(step.changes)
+        return step
 
-    def redo(self, labels: Labels) -> None:
+    def redo(self, labels: Labels) -> Step:
         """Make it again."""
         step = self._undone.pop()
         for change in step.changes:
@@ -213,6 +243,7 @@ class Commits:
         self.committed = dict(step.after)
         self._done.append(step)
         self._tell(step.changes)
+        return step
 
     def _tell(self, changes: Iterable[Change]) -> None:
         regions = [change.region for change in changes if change.count]
@@ -228,12 +259,16 @@ class Commits:
         """An id above all that occur; the labels are looked through once, not at every commit."""
         if self._largest is None:
             self._largest = int(labels.max(initial=0))
-        self._largest += 1
-        return self._largest
+        known = self.locked.union(self.committed)
+        if max(self._largest, *known, 0) < MOST:
+            self._largest = max(self._largest, *known, 0) + 1
+            return self._largest
+        return free_id(known.union(np.unique(labels).tolist()))
 
     def forget_ids(self) -> None:
-        """Look for the largest id again before the next one is given."""
+        """Look for the largest id again before the next one is given: a hand changed the labels."""
         self._largest = None
+        self.edited.emit()
 
 
 def extent_of(labels: Labels, seed: tuple[int, ...], fixed: Callable[[int], bool]) -> Slices:

@@ -113,12 +113,20 @@ class PromptObject:
         reopened); planes with an answer of their own take the place of that.
     label : int or None
         Its id in the labels, once it has one.
-    pending : Plane or None
-        Where an answer is being waited for.
+    awaited : dict of Plane to int
+        Planes whose answer is being waited for, and the ticket of the newest question there: an
+        answer to any other is dropped.
+    put_off : tuple of Plane
+        Planes whose answer was waited for when prompting was turned off.
+    tries, followed : dict of Plane to int
+        Encodings that a question has led to, and times that a mask was followed into new tiles.
     problem : str
         Why the last prompts found nothing, in one sentence.
     basin : bool
         Whether its clicks are answered by the flow field.
+    bounds : set of int
+        Numbers of its boxes that bound what the flow field answers, in place of naming something
+        in their planes.
     began : Plane or None
         Where it was carried through z from.
     stops : dict of int to str
@@ -134,15 +142,27 @@ class PromptObject:
         self.answers: dict[Plane, Answer] = {}
         self.choice: dict[Plane, int] = {}
         self.answered: dict[Plane, int] = {}
-        self.pending: Plane | None = None
+        self.awaited: dict[Plane, int] = {}
+        self.put_off: tuple[Plane, ...] = ()
+        self.tries: dict[Plane, int] = {}
+        self.followed: dict[Plane, int] = {}
+        self.asked_field: tuple[Plane, int] | None = None
         self.problem = ""
         self.revision = 0
         self.basin = False
+        self.bounds: set[int] = set()
         self.began: Plane | None = None
         self.stops: dict[int, str] = {}
 
     def __repr__(self) -> str:
         return f"<PromptObject {self.number}: {len(self.said)} prompts, {len(self.parts)} parts>"
+
+    @property
+    def pending(self) -> Plane | None:
+        """Where an answer is being waited for; the plane asked last, if in several."""
+        if self.asked_field is not None:
+            return self.asked_field[0]
+        return next(reversed(self.awaited), None)
 
     @property
     def empty(self) -> bool:
@@ -164,6 +184,18 @@ class PromptObject:
         """Voxels of all parts (a plane that also lies in the whole counts twice)."""
         return sum(part.voxels for part in self.parts.values())
 
+    def bounding(self) -> dict[str, tuple[float, float]]:
+        """First and last voxel along each axis that its boxes bound, by the axis' letter."""
+        edges: dict[str, tuple[float, float]] = {}
+        for one in self.said.values():
+            if isinstance(one, BoxPrompt) and one.number in self.bounds:
+                _, rows, cols = one.plane.axes
+                row0, col0, row1, col1 = one.box
+                for axis, low, high in ((rows, row0, row1), (cols, col0, col1)):
+                    known = edges.get(axis, (low, high))
+                    edges[axis] = max(low, known[0]), min(high, known[1])
+        return edges
+
     def in_plane(self, plane: Plane, shape: tuple[int, int], axes: str) -> PlanePrompts:
         """Put together what was said in one plane.
 
@@ -177,7 +209,11 @@ class PromptObject:
         """
         from napari_cellseg.prompts.clicker import PlanePrompts
 
-        here = [one for one in self.said.values() if one.plane == plane]
+        here = [
+            one
+            for one in self.said.values()
+            if one.plane == plane and one.number not in self.bounds
+        ]
         points = [one for one in here if isinstance(one, Point)]
         boxes = [one.box for one in here if isinstance(one, BoxPrompt)]
         drawings = [one.over(shape) for one in here if isinstance(one, Drawing)]
@@ -192,23 +228,25 @@ class PromptObject:
     def names_something(self, plane: Plane) -> bool:
         """Whether what was said in a plane says where the object is."""
         return any(
-            one.plane == plane and not (isinstance(one, Point) and not one.positive)
+            one.plane == plane
+            and one.number not in self.bounds
+            and not (isinstance(one, Point) and not one.positive)
             for one in self.said.values()
         )
 
     def forget_plane(self, plane: Plane) -> None:
         """Drop what was found in a plane."""
-        for found in (self.parts, self.answers, self.choice, self.answered):
+        self.parts.pop(plane, None)
+        for found in (self.answers, self.choice, self.answered, self.tries, self.followed):
             found.pop(plane, None)
-        if self.pending == plane:
-            self.pending = None
 
     def copy(self) -> PromptObject:
         """Return an object that can be changed without this one."""
         other = PromptObject(self.number)
         other.said, other.parts = dict(self.said), dict(self.parts)
         other.label, other.region, other.basin = self.label, self.region, self.basin
-        other.choice = dict(self.choice)
+        other.bounds = set(self.bounds)
+        other.choice, other.answered = dict(self.choice), dict(self.answered)
         other.began, other.stops = self.began, dict(self.stops)
         return other
 

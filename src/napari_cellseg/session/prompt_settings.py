@@ -62,6 +62,8 @@ class PromptSettings:
         if name not in _DEFAULTS:
             raise AttributeError(f"prompts have no setting {name!r}")
         value = _CHECKS[name](value)
+        if name == "limits":
+            _one_each(value, self.channels)
         if value != getattr(self, name):
             object.__setattr__(self, name, value)
             if name == "channels" and len(self.limits) != len(value):
@@ -70,7 +72,10 @@ class PromptSettings:
 
     def update(self, **values: Any) -> None:
         """Set several at once: all are checked before the first is set."""
-        checked = {name: _CHECKS[name](value) for name, value in values.items()}
+        first = sorted(values, key=lambda name: name != "channels")  # limits are of these
+        checked = {name: _CHECKS[name](values[name]) for name in first}
+        if "limits" in checked:
+            _one_each(checked["limits"], checked.get("channels", self.channels))
         for name, value in checked.items():
             setattr(self, name, value)
 
@@ -106,7 +111,17 @@ def _channels(value: Any) -> tuple[int, ...]:
 
 
 def _limits(value: Any) -> tuple[Limits | None, ...]:
+    if value is None or isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise InputError(f"Contrast limits are given for each channel, not as {value!r}.")
     return tuple(None if limits is None else _pair(limits) for limits in value)
+
+
+def _one_each(limits: Sequence[Any], channels: Sequence[int]) -> None:
+    if len(limits) != len(channels):
+        raise InputError(
+            f"There are {len(limits)} contrast limits for {len(channels)} channels: give two "
+            "values, or None, for each."
+        )
 
 
 def _pair(limits: Sequence[float]) -> Limits:

@@ -217,6 +217,8 @@ class PromptVolume(PromptAnswers):
         for other, part in list(one.parts.items()):
             if other is None or part.source != "through z":
                 continue
+            if (other.orientation, other.t) != (plane.orientation, plane.t):
+                continue
             if side == 0 or side * (other.index - plane.index) > 0:
                 del one.parts[other]
         one.stops = {
@@ -241,6 +243,11 @@ class PromptVolume(PromptAnswers):
     def _spread(self, plane: Plane, found: Everything) -> None:
         from scipy import ndimage
 
+        with self._shown_at_once():
+            for one in list(self.objects.values()):
+                found_before = set(one.parts) == {plane} and len(one.said) == 1
+                if found_before and one.parts[plane].source == "everything":
+                    self._drop(one)  # found the last time, and not touched since
         for row, place in zip(found.table, ndimage.find_objects(found.labels), strict=False):
             if place is None:
                 continue

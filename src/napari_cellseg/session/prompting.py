@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_cellseg.errors import InputError
 from napari_cellseg.prompts.plane_view import Plane
-from napari_cellseg.session.prompt_marks import extent_of
+from napari_cellseg.session.prompt_marks import Step, extent_of
 from napari_cellseg.session.prompt_object import (
     BoxPrompt,
     Drawing,
@@ -17,12 +17,13 @@ from napari_cellseg.session.prompt_object import (
     Point,
     PromptObject,
     Said,
+    around,
     moved,
 )
 from napari_cellseg.session.prompt_volume import PromptVolume
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from napari_cellseg.session.session import Session
 
@@ -71,6 +72,7 @@ class Prompting(PromptVolume):
         with self._lock:
             view, near = self.encoding.view, self.encoding.near
             self.active = False
+            self._put_off()
             self.encoding.stop()
             self.encoding.view, self.encoding.near = view, near
             self.changed.emit()
@@ -148,6 +150,7 @@ class Prompting(PromptVolume):
             for number, said in list(one.said.items()):
                 if isinstance(said, BoxPrompt) and said.plane == plane:
                     del one.said[number]
+                    one.bounds.discard(number)
             return self._say(one, BoxPrompt(self._next_number(), checked, plane))
 
     def draw(
@@ -226,7 +229,8 @@ class Prompting(PromptVolume):
             one, plane = self.current, self.last_plane
             if one is None or plane is None or plane not in one.answers:
                 return 0
-            return self._choose(one, plane, max(0, min(index, len(one.answers[plane]) - 1)))
+            count = len(one.answers[plane])
+            return 0 if count < 2 else self._choose(one, plane, max(0, min(index, count - 1)))
 
     @property
     def candidates(self) -> tuple[float, ...]:
@@ -240,7 +244,9 @@ class Prompting(PromptVolume):
     def chosen(self) -> int:
         """Which candidate is shown."""
         one, plane = self.current, self.last_plane
-        return 0 if one is None or plane is None else one.choice.get(plane, 0)
+        if one is None or plane is None or len(one.answers.get(plane, ())) < 2:
+            return 0
+        return one.choice.get(plane, 0)
 
     def next_object(self) -> None:
         """Put the object in hand aside, open; the next prompt begins another."""
@@ -256,6 +262,7 @@ class Prompting(PromptVolume):
         with self._lock:
             if number in self.objects:
                 self.current = self.objects[number]
+                self._look_back(self.current)
                 self.prompts_changed.emit()
                 self.changed.emit()
 
@@ -283,6 +290,7 @@ class Prompting(PromptVolume):
                 )
             if kept:
                 self.session._note_edit()
+                self._show_all()
             self.prompts_changed.emit()
             self.changed.emit()
             return [one.label for one in kept if one.label is not None]
@@ -322,40 +330,44 @@ class Prompting(PromptVolume):
             one.number = one.number if known is None else self._next_object()
             region = extent_of(labels, place, lambda axis: self._axes[axis] == "t")
             mask = labels[region] == label
-            stored = None if known is None else known.whole(self._axes)
-            if stored is None or stored.region != region or not np.array_equal(stored.mask, mask):
+            if known is None or not self._is_still(known, label, region, mask):
                 # painted over since, or never prompted: what is there now counts
                 one.parts = {None: Part(region, mask, "label")}
             one.label, one.region = label, region
             self.objects[one.number] = self.current = one
+            self._look_back(one)
             self._show(one)
             self.prompts_changed.emit()
             self.changed.emit()
             return one
 
     def undo(self) -> None:
-        """Take the last acceptance back."""
+        """Take the last acceptance back, unless an object that it changed was locked since."""
         with self._lock:
             if self.commits.can_undo and self.session.labels is not None:
-                self.commits.undo(self.session.labels)
-                self._after_history()
+                if self._held(self.commits.held()):
+                    return
+                self._after_history(self.commits.undo(self.session.labels))
 
     def redo(self) -> None:
         """Make it again."""
         with self._lock:
             if self.commits.can_redo and self.session.labels is not None:
-                self.commits.redo(self.session.labels)
-                self._after_history()
+                if self._held(self.commits.held(undone=True)):
+                    return
+                self._after_history(self.commits.redo(self.session.labels))
 
     def lock(self, *labels: int) -> None:
         """Protect objects: nothing that is prompted changes them, asked or not."""
-        self.commits.locked.update(int(label) for label in labels)
-        self._show_all()
+        with self._lock:
+            self.commits.locked.update(int(label) for label in labels)
+            self._show_all()
 
     def unlock(self, *labels: int) -> None:
         """Protect them no more."""
-        self.commits.locked.difference_update(int(label) for label in labels)
-        self._show_all()
+        with self._lock:
+            self.commits.locked.difference_update(int(label) for label in labels)
+            self._show_all()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -377,9 +389,43 @@ class Prompting(PromptVolume):
         self.prompts_changed.emit()
         return one
 
-    def _after_history(self) -> None:
+    def _look_back(self, one: PromptObject) -> None:
+        """The prompt made last is now the last one of this object."""
+        self.last_plane = next(reversed(one.planes), self.last_plane)
+
+    def _is_still(
+        self, known: PromptObject, label: int, region: tuple[slice, ...], mask: NDArray[np.bool_]
+    ) -> bool:
+        """Whether an object is as it was accepted, less what lies on others (and never got in)."""
+        labels, stored = self.session.labels, known.whole(self._axes)
+        if labels is None or stored is None:
+            return False
+        if any(
+            side.start < edge.start or side.stop > edge.stop
+            for side, edge in zip(region, stored.region, strict=True)
+        ):
+            return False
+        here = labels[stored.region]
+        covered = int(np.count_nonzero(stored.mask & (here == label)))
+        return covered == np.count_nonzero(mask) and bool((here[stored.mask] != 0).all())
+
+    def _held(self, locked: list[int]) -> bool:
+        """Whether locked objects are in the way; that is said."""
+        if locked:
+            self.session._notice_for_now(
+                f"Cell {locked[0]} is locked: unlock it to change what was accepted."
+            )
+        return bool(locked)
+
+    def _after_history(self, step: Step) -> None:
+        """Open objects that are in the labels follow what was taken back or made again."""
+        labels = self.session.labels
         for one in list(self.objects.values()):
-            if one.label is not None and one.label not in self.commits.committed:
+            regions = [change.region for change in step.changes if one.label in change.ids]
+            if labels is None or one.label is None or one.region is None or not regions:
+                continue
+            one.region = around([one.region, *regions])
+            if not (labels[one.region] == one.label).any():
                 self._drop(one)
         self.session._note_edit()
         self._show_all()
@@ -408,11 +454,12 @@ class Prompting(PromptVolume):
             self.changed.emit()
 
     def _on_labels(self, labels: Any) -> None:
-        if labels is not self._own_labels:
-            self.commits.forget()
-            for one in list(self.objects.values()):
-                one.label = one.region = None
-            self._show_all()
+        if self._making_labels:
+            return
+        self.commits.forget()
+        for one in self.objects.values():
+            one.label = one.region = None
+        self._show_all()
 
     def _on_result(self, result: Any) -> None:
         if result is not None and self.active and self.settings.in_3d:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cellseg.errors import CellsegError
 from napari_cellseg.prompts.plane_view import AXES, Plane
 from napari_cellseg.worker.prompting import on_device, predictor_of
 from napari_cellseg.worker.registry import JobContext, operation
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from napari_cellseg.prompts.stop_rule import StopRule
 
     Mask = NDArray[np.bool_]
+
+
+ATTEMPTS = 3
+"""Times that a plane is encoded for one answer, where the image changes under the work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +94,7 @@ def through_z(
     between : two int, optional
         First and last plane to reach.
     """
+    from napari_cellseg.prompts.plane_prompter import NotEncoded
     from napari_cellseg.prompts.propagate import propagate_from
 
     count = scene.volume.sizes.get(plane.axes[0], 1)
@@ -106,8 +113,14 @@ def through_z(
             context.progress(fraction, f"plane {index}")
             at = Plane(plane.orientation, index, plane.t)
             prompter = clicker_of(there, at, predictor).prompter
-            prompter.encode(prompt, cancel=context.cancel)
-            return prompter.decode(prompt, multimask=False)
+            for _ in range(ATTEMPTS):
+                prompter.encode(prompt, cancel=context.cancel)
+                with suppress(NotEncoded):  # the image was painted on in between
+                    return prompter.decode(prompt, multimask=False)
+            raise CellsegError(
+                f"Plane {index} was encoded but not kept: raise the size of the cache in the "
+                "preferences, or try again once nothing changes the image any more."
+            )
 
         steps = propagate_from(
             answer,

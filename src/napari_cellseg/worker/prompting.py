@@ -10,14 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cellseg.errors import ModelError
 from napari_cellseg.prompts.plane_view import Plane
+from napari_cellseg.worker.models import ModelCache
 from napari_cellseg.worker.registry import JobContext, operation
-from napari_cellseg.worker.scene import Files, Scene, clicker_of, embedding_cache
+from napari_cellseg.worker.scene import (
+    Files,
+    Scene,
+    clicker_of,
+    embedding_cache,
+    release_clickers,
+)
 
 if TYPE_CHECKING:
     from napari_cellseg.flows import FlowField
@@ -27,6 +35,9 @@ if TYPE_CHECKING:
     from napari_cellseg.prompts.clicker import PlanePrompts
 
 Result = TypeVar("Result")
+
+_lost: WeakKeyDictionary[ModelCache, set[str]] = WeakKeyDictionary()
+"""Devices that stopped answering: a process does not get them back, and trying costs a loading."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ def predictor_of(context: JobContext, scene: Scene) -> Predictor:
 
 def on_device(context: JobContext, scene: Scene, run: Callable[[Scene], Result]) -> Result:
     """Run on the scene's device; on the CPU where that has failed, or has too little memory."""
+    if scene.device in _lost.get(context.models, ()):
+        return run(scene.on("cpu"))
     if context.memory.force_cpu and scene.device != "cpu":
         return run(_off_device(context, scene))
     try:
@@ -100,12 +113,14 @@ def on_device(context: JobContext, scene: Scene, run: Callable[[Scene], Result])
     except RuntimeError as error:
         if scene.device == "cpu" or not _device_lost(error):
             raise
+        _lost.setdefault(context.models, set()).add(scene.device)
         context.notice("The GPU stopped answering; prompts go on, slower, on the CPU.")
         return run(_off_device(context, scene))
 
 
 def _off_device(context: JobContext, scene: Scene) -> Scene:
     context.models.clear(scene.device)
+    release_clickers()  # they hold the models that were cleared
     embedding_cache().release_device()
     return scene.on("cpu")
 

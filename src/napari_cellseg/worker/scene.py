@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_cellseg.prompts.plane_view import Limits, Plane, pixel_size, read_plane
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from napari_cellseg.volume import Volume
 
 Files = Path | tuple[Path, ...] | None
+Names = tuple[str, ...]
 
 RECENT = 16
 """Planes whose reading, hashing and first answer are remembered."""
@@ -63,29 +66,43 @@ class _Clickers:
     """The clickers of the planes used last, of all scenes; safe to use from every lane."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, str, Plane], Clicker] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, str, Plane], tuple[Names, Clicker]] = OrderedDict()
+        self._past: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def get(
-        self, scene: Scene, plane: Plane, predictor: Predictor, make: Callable[[], Clicker]
+        self,
+        scene: Scene,
+        plane: Plane,
+        predictor: Predictor,
+        names: Names,
+        make: Callable[[], Clicker],
     ) -> Clicker:
         key = (scene.owner, scene.revision, str(predictor.device), plane)
         with self._lock:
-            clicker = self._kept.get(key)
-            if clicker is not None and clicker.prompter.predictor is predictor:
+            known, clicker = self._kept.get(key, ((), None))
+            if clicker is not None and known == names and clicker.prompter.predictor is predictor:
                 self._kept.move_to_end(key)
                 return clicker
         clicker = make()
         with self._lock:
-            self._kept[key] = clicker
+            if scene.revision < self._past.get(scene.owner, scene.revision):
+                return clicker  # let go of meanwhile: its image must not stay
+            self._kept[key] = names, clicker
             while len(self._kept) > RECENT:
                 self._kept.popitem(last=False)
         return clicker
 
-    def forget(self, owner: str) -> None:
+    def forget(self, owner: str, before: int | None) -> None:
         with self._lock:
+            if before is not None:
+                self._past[owner] = before
             for key in [key for key in self._kept if key[0] == owner]:
                 del self._kept[key]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
 
 
 _clickers = _Clickers()
@@ -127,9 +144,22 @@ def configure_cache(folder: Path | None = None, limit: int | None = None) -> Non
             _cache.resize(disk=most)
 
 
-def forget_scenes(owner: str) -> None:
-    """Let go of the planes of a scene's owner, whose viewer or image is gone."""
-    _clickers.forget(owner)
+def forget_scenes(owner: str, before: int | None = None) -> None:
+    """Let go of the planes of a scene's owner, whose viewer or image is gone.
+
+    Parameters
+    ----------
+    owner : str
+    before : int, optional
+        Planes of earlier revisions than this are not kept any more, even if work on one that is
+        under way comes back to them.
+    """
+    _clickers.forget(owner, before)
+
+
+def release_clickers() -> None:
+    """Let go of all planes, which hold on to their models: a device's memory is needed."""
+    _clickers.clear()
 
 
 def clicker_of(scene: Scene, plane: Plane, predictor: Predictor) -> Clicker:
@@ -155,4 +185,17 @@ def clicker_of(scene: Scene, plane: Plane, predictor: Predictor) -> Clicker:
         )
         return Clicker(prompter)
 
-    return _clickers.get(scene, plane, predictor, make)
+    return _clickers.get(scene, plane, predictor, _composite_names(scene, plane), make)
+
+
+def _composite_names(scene: Scene, plane: Plane) -> Names:
+    """Hashes of a composite's channels: its picture is a copy, which edits would not show in.
+
+    Empty for one channel, whose own pixels are watched, and for lazy images, which stay.
+    """
+    from napari_cellseg.prompts.cache_key import content_digest
+
+    if scene.volume.rgb or len(scene.channels) < 2:
+        return ()
+    planes = [read_plane(scene.volume, plane, (channel,)) for channel in scene.channels]
+    return tuple(content_digest(one) for one in planes if isinstance(one, np.ndarray))
