@@ -136,12 +136,22 @@ def run_basins(truth: NDArray[np.int32], runs: int = 1, count: int = 200) -> Bas
         inside = np.argwhere(labels[_slices(box)] == labels[tuple(voxel)]) + box[:3]
         return np.asarray(inside[((inside - voxel) ** 2).sum(1).argmax()])
 
+    def five(voxel: NDArray[np.int64]) -> Any:
+        """Three points in the cell and two that are not to be in it, on the same voxels."""
+        box = index.boxes[labels[tuple(voxel)]]
+        inside = np.argwhere(labels[_slices(box)] == labels[tuple(voxel)]) + box[:3]
+        near = inside[np.argsort(((inside - voxel) ** 2).sum(1), kind="stable")]
+        kept, lost = near[[0, len(near) // 8, len(near) // 4]], near[[-len(near) // 4, -1]]
+        return kept, lost
+
     far = {tuple(voxel): beside(voxel) for voxel in found}
+    fives = {tuple(voxel): five(voxel) for voxel in found}
     clicks = {
         "region": timed(lambda v: basin_region(fresh, [v]), found, labels),
         "whole volume": timed(lambda v: fresh.basin([v]), found, labels),
         "missed cell": timed(lambda v: basin_region(fresh, [v]), missed, truth),
         "split": timed(lambda v: basin_region(fresh, [v], [far[tuple(v)]]), found, labels),
+        "five points": timed(lambda v: basin_region(fresh, *fives[tuple(v)]), found, labels),
         "box": timed(
             lambda v: basin_region(fresh, box=index.boxes[labels[tuple(v)]] - 0.5),
             found,

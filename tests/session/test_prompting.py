@@ -530,3 +530,31 @@ def test_many_objects_are_shown_and_accepted_at_once(prompted):
     prompts.accept()
     assert len(shown_regions) == 2
     assert len(written) == 1
+
+
+def test_what_is_accepted_before_it_is_answered_is_accepted_then(prompted, tiny):
+    prompts = prompted.prompts
+    prompts.encoding.ahead = 0
+    tiny.before = threading.Event()
+    prompts.click((2, 10, 12))
+    assert prompts.accept() == []
+    assert prompts.current is None
+    second = prompts.click((2, 40, 15))
+    tiny.before.set()
+    assert quiet(prompted)
+    assert (prompted.labels[2][FIRST] == 1).all()
+    assert list(prompts.objects.values()) == [second]
+    assert (shown(prompted)[SECOND] == second.number).all()
+
+
+def test_locks_and_prompts_outlive_another_segmentation(session):
+    session.segment().wait(20)
+    locked = int(session.labels[2, 4, 4])
+    before = session.labels == locked
+    session.prompts.lock(locked)
+    session.parameters.probability = 0.95
+    session.segment().wait(20)
+    assert session.proposal is not None, "locked cells are not simply replaced"
+    session.apply().wait(20)
+    assert locked in session.prompts.commits.locked
+    assert np.array_equal(session.labels == locked, before)

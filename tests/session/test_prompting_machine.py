@@ -190,7 +190,8 @@ class Prompted(RuleBasedStateMachine):
 
     @rule(first=st.booleans())
     def accept(self, first):
-        if first:  # else whatever has come by now
+        waits = any(one.pending is not None for one in self.prompts.objects.values())
+        if first or waits:  # what is waited for would be accepted when it comes
             self.settle()
         with self.session._lock:
             before = self.before if self.before is not None else np.zeros(SHAPE, np.uint32)

@@ -46,3 +46,32 @@ def settle(qtbot):
         qtbot.waitUntil(lambda: not dock.session.busy and not dock.run.relabel_pending)
 
     return wait
+
+
+@pytest.fixture
+def tiny(_no_model_of_another_test, monkeypatch, tmp_path):
+    """A predictor without a network in place of MobileSAM, and a cache folder of this test."""
+    from napari_cellseg.widgets.preferences import Preferences
+    from napari_cellseg.worker import prompting
+    from prompts.tiny_predictor import TinyPredictor
+
+    predictor = TinyPredictor()
+    worker().models.get("prompt", "mobile-sam", None, "auto", lambda: predictor)
+    monkeypatch.setattr(prompting, "weights_missing", lambda model, checkpoint: "")
+    for user in ("prompt_scene", "prompt_run"):
+        monkeypatch.setattr(
+            f"napari_cellseg.widgets.{user}.preferences",
+            lambda: Preferences(cache_folder=tmp_path / "cache"),
+        )
+    yield predictor
+    if predictor.before is not None:
+        predictor.before.set()
+
+
+@pytest.fixture
+def prompt_window(make_napari_viewer, tiny):
+    """A window with the Prompt dock."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1200, 900)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-cellseg", "Prompt")
+    return viewer, dock

@@ -58,6 +58,8 @@ def test_napari_knows_the_commands(window):
         "napari-cellseg.segment_selected",
         "napari-cellseg.new_cells_layer",
         "napari-cellseg.save_cells",
+        "napari-cellseg.start_prompting",
+        "napari-cellseg.prompt",
     } <= known
 
 
@@ -67,3 +69,13 @@ def test_the_palette_gives_commands_the_viewer(window):
     add_image(window)
     get_app_model().commands.execute_command("napari-cellseg.new_cells_layer").result()
     assert "embryo cells" in window.layers
+
+
+def test_start_prompting_opens_the_dock_on_the_selected_image(window, qtbot, tiny):
+    add_image(window, name="first")
+    window.layers.selection.active = add_image(window, name="second")
+    commands.start_prompting(window)
+    _, dock = window.window.add_plugin_dock_widget("napari-cellseg", "Prompt")
+    assert dock.source.image.currentText() == "second"
+    assert dock.session.prompts.active
+    qtbot.waitUntil(lambda: dock.session.prompts.ready)

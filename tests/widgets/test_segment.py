@@ -286,7 +286,7 @@ def test_an_error_is_one_sentence_in_strip_and_notification(
     from napari_cellseg.errors import InputError
 
     said = []
-    monkeypatch.setattr("napari_cellseg.widgets.segment.show_error", said.append)
+    monkeypatch.setattr("napari_cellseg.widgets.announce.show_error", said.append)
     add_image(viewer)
     engine.fail = InputError("The image is constant: choose another channel.")
     click(qtbot, dock.model.segment_button)
@@ -303,7 +303,7 @@ def test_an_error_is_one_sentence_in_strip_and_notification(
 
 def test_an_unwritable_output_is_said(dock, viewer, qtbot, settle, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("napari_cellseg.widgets.segment.show_error", said.append)
+    monkeypatch.setattr("napari_cellseg.widgets.announce.show_error", said.append)
     add_image(viewer)
     click(qtbot, dock.model.segment_button)
     settle(dock)
@@ -434,7 +434,7 @@ def test_a_pyramid_is_segmented_at_its_finest_level(dock, viewer, qtbot, settle)
 
 def test_a_layer_with_too_many_dimensions_is_refused(dock, viewer, monkeypatch):
     said = []
-    monkeypatch.setattr("napari_cellseg.widgets.segment.show_error", said.append)
+    monkeypatch.setattr("napari_cellseg.widgets.announce.show_error", said.append)
     viewer.add_image(np.zeros((1, 1, 2, 2, 8, 8)), name="deep")
     viewer.add_points(np.zeros((1, 2)))
     assert len(said) == 1, "it is said once"

@@ -75,6 +75,7 @@ def grow(
     seeds: NDArray[np.int8],
     flow: NDArray[np.float32],
     ends: NDArray[np.float32],
+    dear: NDArray[np.float32],
     steps: NDArray[np.float64],
     parting: float,
     leap: float,
@@ -83,9 +84,9 @@ def grow(
     """Give each voxel of `mask` (z, y, x) to the seed from which the way is cheapest.
 
     `flow` and `ends` are (3, z, y, x): physical direction, and where each trajectory ends (µm).
-    A step costs its length (`steps`: µm per voxel), times 1 + `parting` × how far the flow parts
-    along it + `leap` × how far apart the two ends are (1 from `reach` on). Returns the seeds,
-    grown; 0 where none comes.
+    A step costs its length (`steps`: µm per voxel), times the mean of `dear` at its ends, times
+    1 + `parting` × how far the flow parts along it + `leap` × how far apart the two ends are (1
+    from `reach` on). Returns the seeds, grown; 0 where none comes.
     """
     depth, height, width = mask.shape
     cost = np.full(mask.shape, np.inf)
@@ -123,6 +124,7 @@ def grow(
                     for axis in range(3):
                         gap += (ends[axis, zz, yy, xx] - ends[axis, z, y, x]) ** 2
                     far = min(1.0, np.sqrt(gap) / reach)
+                    length *= 0.5 * (dear[z, y, x] + dear[zz, yy, xx])
                     total = spent + length * (1.0 + parting * max(0.0, apart) + leap * far)
                     if total < cost[zz, yy, xx]:
                         cost[zz, yy, xx] = total

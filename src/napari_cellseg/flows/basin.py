@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_cellseg.flows.basin_clicks import checked_clicks
+from napari_cellseg.flows.basin_clicks import Clicks, checked_clicks
 from napari_cellseg.flows.basin_index import BasinIndex, index_of
 from napari_cellseg.flows.basin_local import Part, local_basin
-from napari_cellseg.flows.basin_rim import depths, ends_together, grown, trimmed
-from napari_cellseg.flows.basin_split import compile_kernel, split
+from napari_cellseg.flows.basin_replay import replayed
+from napari_cellseg.flows.basin_rim import depths
+from napari_cellseg.flows.basin_split import compile_kernel
 
 if TYPE_CHECKING:
     from napari_cellseg.flows.field import FlowField
     from napari_cellseg.flows.progress import Progress
 
+_NEAR = 0.5  # diameters of its cell: so far around it a point has to do with others
 _MOSTLY = 0.5  # of its voxels: then a basin lies mostly in a box
 
 
@@ -66,10 +68,12 @@ def basin_region(
 
     A positive point in an instance (of `instances` at this probability) gives the instance. One
     below the threshold gives the basin there at a threshold of its own (see
-    :func:`.basin_local.local_basin`), which never runs out into the background. Several are
-    united. A negative point takes its part of what the positive ones gave (see
-    :func:`.basin_split.split`), and does nothing elsewhere. A box cuts the result; alone it takes
-    the instances of which it holds more than half, else the basin at the highest logit in it.
+    :func:`.basin_local.local_basin`), which never runs out into the background. Every further
+    point near to that object corrects it, as far as it is wrong there (see
+    :func:`.basin_replay.replayed`): positive ones unite cells, or push the border out; negative
+    ones part cells, or push it in, and do nothing outside. Positive points that are far apart give
+    objects of their own, which are united. A box cuts the result; alone it takes the instances of
+    which it holds more than half, else the basin at the highest logit in it.
 
     Parameters
     ----------
@@ -107,18 +111,19 @@ def basin_region(
     index = index_of(field, t, probability)
     frame = field.frame(t)
     if len(clicks.positive) or clicks.box is None:
-        parts, reasons = _clicked(frame, index, clicks.positive)
-        seeds = clicks.positive
+        parts, reasons = _clicked(frame, index, clicks)
     else:
         parts, reasons = _in_box(frame, index, clicks.box)
         seeds = np.array([_deepest(part, clicks.box, index) for part in parts])
+        if parts and len(clicks.negative):
+            whole = _cut(_united(parts), clicks.box)
+            parts = [replayed(frame, index, whole, seeds, clicks.negative)]
     if not parts:
         return _empty(field.ndim, reasons)
     whole = _united(parts)
     if clicks.box is not None:
         whole = _cut(whole, clicks.box)
-    mask = _without(frame, index, whole, seeds, clicks.negative)
-    whole = _trimmed(replace(whole, mask=mask))
+    whole = _trimmed(whole)
     edges, mask = whole.box, whole.mask
     if not mask.size:
         return _empty(field.ndim, reasons or ["The negative points leave nothing of it."])
@@ -153,35 +158,56 @@ def _empty(ndim: int, reasons: list[str]) -> Basin:
     return Basin((slice(0, 0),) * ndim, np.zeros((0,) * ndim, np.bool_), " ".join(reasons))
 
 
-def _clicked(
-    frame: "FlowField", index: BasinIndex, positive: NDArray[np.int64]
-) -> tuple[list[Part], list[str]]:
-    """Basins of the positive points, and why some have none."""
-    numbers = [index.instance(voxel) for voxel in positive]
-    parts = [_instance(index, number) for number in sorted({*numbers} - {0})]
-    inside = [index.find(voxel) for voxel, number in zip(positive, numbers, strict=True) if number]
-    known = [at for at in inside if at >= 0]
-    reasons = []
-    level = index.threshold  # of what was found, before its rim is moved anywhere
-    for voxel, number in zip(positive, numbers, strict=True):
-        if number or any(part.holds(voxel) for part in parts):
+def _clicked(frame: "FlowField", index: BasinIndex, clicks: Clicks) -> tuple[list[Part], list[str]]:
+    """Objects of the positive points, and why some have none."""
+    parts, reasons = [], []
+    for group in _groups(index, clicks.positive):
+        base = _base(frame, index, group)
+        if isinstance(base, str) and len(group) == 1:
+            place = tuple(group[0][3 - frame.ndim :].tolist())
+            reasons.append(f"Nothing was found at voxel {place}: {base}.")
             continue
-        at = index.find(voxel)
-        if at >= 0 and parts:
-            whole = _united(parts)
-            size = index.diameter_of(float(np.count_nonzero(whole.mask)))
-            if ends_together(index, at, np.array(known, np.int64), size):
-                parts.append(grown(frame, index, voxel, level, size))
-                continue
-        found = local_basin(frame, index, voxel)
-        if isinstance(found, str):
-            place = tuple(voxel[3 - frame.ndim :].tolist())
-            reasons.append(f"Nothing was found at voxel {place}: {found}.")
-            continue
-        parts.append(found)
-        known.append(at)
-        level = min(level, found.level)
+        part = None if isinstance(base, str) else base
+        if part is not None and clicks.box is not None:
+            part = _cut(part, clicks.box)
+        held = part is not None and all(part.holds(voxel) for voxel in group)
+        if part is None or not held or any(part.holds(voxel) for voxel in clicks.negative):
+            part = replayed(frame, index, part, group, clicks.negative)
+        parts.append(part)
     return parts, reasons
+
+
+def _base(frame: "FlowField", index: BasinIndex, group: NDArray[np.int64]) -> Part | str:
+    """What the first point gives that is in an instance, else the first that gives anything."""
+    for voxel in group:
+        number = index.instance(voxel)
+        if number:
+            return _instance(index, number)
+    reason = ""
+    for voxel in group:
+        found = local_basin(frame, index, voxel)
+        if isinstance(found, Part):
+            return found
+        reason = reason or found
+    return reason
+
+
+def _groups(index: BasinIndex, positive: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Points whose cells are near to each other; far ones do not change each other's objects."""
+    boxes = []
+    for voxel in positive:
+        number = index.instance(voxel)
+        size = index.diameter_of(float(index.count[number])) if number else index.diameter
+        cell = index.boxes[number].astype(np.int64) if number else np.tile(voxel, 2)
+        reach = np.ceil(_NEAR * size / np.array(index.integration.spacing)).astype(np.int64)
+        boxes.append(np.concatenate([cell[:3] - reach, cell[3:] + reach]))
+    group = np.arange(len(boxes))
+    for i, box in enumerate(boxes):
+        for j in range(i):
+            other = boxes[j]
+            if (box[:3] <= other[3:]).all() and (other[:3] <= box[3:]).all():
+                group[group == group[i]] = group[j]
+    return [positive[group == number] for number in dict.fromkeys(group.tolist())]
 
 
 def _in_box(
@@ -204,51 +230,6 @@ def _in_box(
     if isinstance(found, str):
         return [], [f"Nothing was found in the box: {found}."]
     return [found], []
-
-
-def _without(
-    frame: "FlowField",
-    index: BasinIndex,
-    whole: Part,
-    positive: NDArray[np.int64],
-    negative: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Take from a mask what is of its negative points: rims first, then other cells."""
-    known = np.array([at for at in map(index.find, positive) if at >= 0], np.int64)
-    mask = whole.mask
-    size = index.diameter_of(float(np.count_nonzero(mask)))
-    deep = []
-    for voxel in negative:
-        if not whole.holds(voxel):
-            continue
-        at = index.find(voxel)
-        rim = None
-        if at < 0 or ends_together(index, at, known, size):
-            rim = trimmed(frame, index, whole, voxel)
-        if rim is None:
-            deep.append(voxel)
-        else:
-            mask = mask & rim
-    if not deep and mask is whole.mask:
-        return mask
-    for voxel in positive:  # a bent threshold must not lose what was asked for
-        if whole.holds(voxel):
-            mask[tuple(voxel - whole.box[:3])] = True
-    if deep:
-        mask = split(frame.flow, index, mask, whole.box, positive, np.array(deep))
-    return _reached(mask, whole.box, positive)
-
-
-def _reached(
-    mask: NDArray[np.bool_], box: NDArray[np.int64], positive: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Leave out the pieces that hold no positive point."""
-    from scipy import ndimage
-
-    pieces, _ = ndimage.label(mask, np.ones((3, 3, 3)))
-    inside = ((positive >= box[:3]) & (positive < box[3:])).all(1)
-    kept = pieces[tuple((positive[inside] - box[:3]).T)]
-    return np.asarray(np.isin(pieces, kept[kept > 0]))
 
 
 def _instance(index: BasinIndex, number: int) -> Part:

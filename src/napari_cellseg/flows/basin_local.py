@@ -26,6 +26,7 @@ _BLUR = 0.04  # typical diameters: logits are blurred so much, since they are ne
 _AGREED = 0.25  # mean length of the flow in a cell; it is 0.2 in backgrounds, and 0.7 in cells
 _CERTAIN = 0.6  # from which the flow alone makes a cell, whatever the logits
 _ALMOST = 5.0  # percentile of the logits that is its threshold then
+_SPECK = 0.2  # typical diameters: size of a bump in the logits that has no flow of its own
 _RADIUS = 1.25  # of the first box around the click, in typical diameters
 _TRIES = 3  # the box is doubled where a basin touches its border
 
@@ -96,8 +97,12 @@ def local_basin(field: "FlowField", index: BasinIndex, voxel: NDArray[np.int64])
     the background, the basin must be certain of its flow (mean length 0.6), and the threshold is
     the 5th percentile of its logits.
 
-    There is none if the click is not above a quarter of the way, fewer than 15 voxels stand out,
-    their mean flow is shorter than 0.25, or they are cut off by a box of ten typical diameters.
+    Where fewer than 15 voxels stand out, or their mean flow is shorter than 0.25, a click at least
+    1 above the background gives a speck instead: what is highest around it in an area of a fifth
+    of the typical diameter.
+
+    There is none if the click is not above a quarter of the way, or what stands out is cut off by
+    a box of ten typical diameters.
 
     Parameters
     ----------
@@ -194,10 +199,41 @@ def _standing_out(around: Surroundings, index: BasinIndex) -> tuple[NDArray[np.b
         return "the cell probability there does not stand out from what is around it"
     pieces, _ = ndimage.label(around.joins & (around.logits > level), np.ones((3, 3, 3)))
     mask = pieces == pieces[around.here]
-    if np.count_nonzero(mask) < MIN_SIZE:
-        return f"fewer than {MIN_SIZE} voxels stand out there"
-    if float(around.lengths[mask].mean()) < _AGREED:
-        return "the flow there does not run together"
+    if np.count_nonzero(mask) < MIN_SIZE or float(around.lengths[mask].mean()) < _AGREED:
+        if mine - ground < _STAND:
+            return "the flow there does not run together"
+        return _speck(around, index)
     flat = mask[0] if index.integration.planar else mask
     filled = ndimage.binary_fill_holes(flat).reshape(mask.shape)
     return mask | (filled & outside), level
+
+
+def _speck(around: Surroundings, index: BasinIndex) -> tuple[NDArray[np.bool_], float] | str:
+    """What is brightest around the click, in logits, as large as a speck: a bump without a flow."""
+    from scipy import ndimage
+
+    steps = index.integration.spacing
+    reach = [max(2, round(_SPECK * index.diameter / step)) for step in steps]
+    low = [max(0, at - n) for at, n in zip(around.here, reach, strict=True)]
+    part = tuple(slice(a, at + n + 1) for a, at, n in zip(low, around.here, reach, strict=True))
+    here = tuple(at - a for at, a in zip(around.here, low, strict=True))
+    free = around.labels[part] == 0
+    logits = around.logits[part].copy()
+    logits[here] = ndimage.maximum_filter(logits, 3)[here]  # a click may just miss the top
+    size = index.diameter_of(1.0)
+    wanted = max(
+        MIN_SIZE, (_SPECK * index.diameter / size) ** (2 if index.integration.planar else 3)
+    )
+    levels = np.unique(logits[free])[::-1]
+    first, last = 0, levels.size - 1
+    while first < last:
+        middle = (first + last) // 2
+        pieces, _ = ndimage.label(free & (logits >= levels[middle]), np.ones((3, 3, 3)))
+        enough = pieces[here] and np.count_nonzero(pieces == pieces[here]) >= wanted
+        first, last = (first, middle) if enough else (middle + 1, last)
+    pieces, _ = ndimage.label(free & (logits >= levels[first]), np.ones((3, 3, 3)))
+    mask = np.zeros(around.labels.shape, np.bool_)
+    mask[part] = pieces == pieces[here]
+    if np.count_nonzero(mask) < MIN_SIZE:
+        return f"fewer than {MIN_SIZE} voxels stand out there"
+    return mask, float(levels[first])

@@ -202,10 +202,9 @@ def fit(
     ModelError
         If keys are missing or unexpected, shapes differ, or a weight is not finite.
     """
-    import torch
+    from napari_cellseg.prompts.unfilled import unfilled
 
-    with torch.device("meta"):
-        module = build()
+    module: Module = unfilled(build)
     wanted = module.state_dict()
     for key in [key for key in state if key not in wanted and key.startswith(unused)]:
         del state[key]

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,6 +25,7 @@ from napari_cellseg.prompts.framing import LOW, SIDE, Frame
 from napari_cellseg.prompts.mask_tokens import CrossAttention, MaskTokens, Ready, rows_of
 from napari_cellseg.prompts.predictor import Capabilities
 from napari_cellseg.prompts.sam import SamPredictor, channels_first, padded_square
+from napari_cellseg.prompts.sam_modules import Attention
 from napari_cellseg.prompts.sam_parts import CHANNELS, mask_decoder, normalised, run_vit
 
 #: Positions sampled from either end of the score.

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from segment_anything.modeling import (
+from torch import Tensor, nn
+
+from napari_cellseg.errors import Cancelled, ModelError
+from napari_cellseg.prompts.framing import SIDE
+from napari_cellseg.prompts.sam_modules import (
     ImageEncoderViT,
     MaskDecoder,
     PromptEncoder,
     TwoWayTransformer,
 )
-from torch import Tensor, nn
-
-from napari_cellseg.errors import Cancelled, ModelError
-from napari_cellseg.prompts.framing import SIDE
 
 if TYPE_CHECKING:
     from napari_cellseg.prompts.checkpoints import State

@@ -9,6 +9,7 @@ that shares most voxels with them, where each is the other's best.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,7 @@ def merge_labels(
     region: Slices | None,
     shape: tuple[int, ...],
     timed: bool = False,
+    locked: Collection[int] = (),
 ) -> Merged:
     """Apply proposed labels over a region.
 
@@ -92,6 +94,8 @@ def merge_labels(
     shape : tuple of int
     timed : bool
         Whether the first axis is time.
+    locked : collection of int
+        Ids that stay as they are, changed by hand or not.
 
     Returns
     -------
@@ -106,6 +110,8 @@ def merge_labels(
     ours = labels.copy() if baseline is None else baseline.copy()
     inside = labels[where]
     protected = edited_voxels(inside, None if baseline is None else ours[where])
+    if locked:
+        protected |= np.isin(inside, np.fromiter(locked, np.uint32))
     kept = np.zeros(0, np.uint32)
     if protected.any():
         touched = np.union1d(inside[protected], ours[where][protected])

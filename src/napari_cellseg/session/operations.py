@@ -51,11 +51,12 @@ def segment_to_edit(
     timed: bool,
     volume: Volume,
     region: Region | None,
+    locked: tuple[int, ...] = (),
     **arguments: Any,
 ) -> Landed:
     """Segment, and copy the labels for editing here rather than in the GUI's thread."""
     segmentation = engine.segment(context, volume=volume, region=region, **arguments)
-    if current is not None and has_edits(current, baseline):
+    if current is not None and (locked or has_edits(current, baseline)):
         return Landed(segmentation, None)
     merged = merge_labels(None, None, inside(segmentation.labels, region), region, shape, timed)
     return Landed(segmentation, merged)
@@ -71,10 +72,11 @@ def apply(
     region: Region | None,
     shape: tuple[int, ...],
     timed: bool,
+    locked: tuple[int, ...] = (),
 ) -> Merged:
     """Merge proposed labels into the present ones; see `napari_cellseg.session.merge`."""
     context.check()
-    return merge_labels(current, baseline, proposed, region, shape, timed)
+    return merge_labels(current, baseline, proposed, region, shape, timed, locked)
 
 
 @operation("read labels to adopt")

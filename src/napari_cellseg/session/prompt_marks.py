@@ -149,6 +149,10 @@ class Commits:
         """Start afresh: the labels are others."""
         self.committed.clear()
         self.locked.clear()
+        self.forget_history()
+
+    def forget_history(self) -> None:
+        """Nothing can be undone: the array is another, in which finished objects kept their ids."""
         self._done.clear()
         self._undone.clear()
         self._largest = None

@@ -54,6 +54,8 @@ class Prompting(PromptVolume):
         session.volume_changed.connect(self._on_volume)
         session.labels_changed.connect(self._on_labels)
         session.result_changed.connect(self._on_result)
+        self._accept_later: set[int] = set()
+        self.changed.connect(self._on_changed)
         session.parameters.events.spacing.connect(self._on_spacing)
         self._on_volume(session.volume)
 
@@ -270,10 +272,19 @@ class Prompting(PromptVolume):
         """Write every open object that was found into the labels; return their ids.
 
         Voxels of other objects stay, unless `settings.overwrite` is set; those of locked ones
-        always do. Objects of which no voxel is free stay open, and that is said.
+        always do. Objects of which no voxel is free stay open, and that is said. One whose answer
+        is still on its way is accepted when it is there, and the next prompt begins another.
         """
         with self._lock:
-            found = [(one, one.whole(self._axes)) for one in self.objects.values()]
+            later = {one.number for one in self.objects.values() if one.pending is not None}
+            self._accept_later |= later
+            if self.current is not None and self.current.number in later:
+                self.current = None
+            return self._accept([o for o in self.objects.values() if o.number not in later])
+
+    def _accept(self, objects: list[PromptObject]) -> list[int]:
+        with self._lock:
+            found = [(one, one.whole(self._axes)) for one in objects]
             parts = [(one, part) for one, part in found if part is not None]
             if not parts:
                 return []
@@ -456,10 +467,24 @@ class Prompting(PromptVolume):
     def _on_labels(self, labels: Any) -> None:
         if self._making_labels:
             return
-        self.commits.forget()
-        for one in self.objects.values():
-            one.label = one.region = None
+        if labels is not None and self.session.result is not None:
+            self.commits.forget_history()  # what was prompted or locked has kept its id
+        else:
+            self.commits.forget()
+            for one in self.objects.values():
+                one.label = one.region = None
         self._show_all()
+
+    def _on_changed(self) -> None:
+        """Accept what was to be accepted as soon as it is there."""
+        there = [
+            self.objects[number]
+            for number in sorted(self._accept_later)
+            if number in self.objects and self.objects[number].pending is None
+        ]
+        self._accept_later &= {n for n in self.objects if self.objects[n].pending is not None}
+        if there:
+            self._accept(there)
 
     def _on_result(self, result: Any) -> None:
         if result is not None and self.active and self.settings.in_3d:

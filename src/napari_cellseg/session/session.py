@@ -142,6 +142,7 @@ class Session(SessionRecipes):
             "baseline": self._baseline,
             "shape": self.label_shape,
             "timed": self.label_axes.startswith("t"),
+            "locked": tuple(self.prompts.commits.locked),
         }
         settings = {**self.parameters.as_dict(), "region": where}
 
@@ -190,6 +191,7 @@ class Session(SessionRecipes):
             "region": proposal.region,
             "shape": self.label_shape,
             "timed": self.label_axes.startswith("t"),
+            "locked": tuple(self.prompts.commits.locked),
         }
 
         def land(merged: Merged) -> None:

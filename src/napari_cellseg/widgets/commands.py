@@ -1,4 +1,6 @@
-"""Commands for napari's menus and its command palette; each works through the Segment dock."""
+"""Commands for napari's menus and its command palette; each works through a dock."""
+
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -8,9 +10,10 @@ from napari.viewer import Viewer
 from napari_cellseg.errors import CellsegError
 from napari_cellseg.widgets.image_layers import layer_axes, layer_volume
 from napari_cellseg.widgets.placement import placement
+from napari_cellseg.widgets.prompt import PromptDock
 from napari_cellseg.widgets.segment import SegmentDock
 
-PLUGIN, DOCK = "napari-cellseg", "Segment"
+PLUGIN, DOCK, PROMPT = "napari-cellseg", "Segment", "Prompt"
 
 
 def segment_selected(viewer: Viewer) -> None:
@@ -24,6 +27,21 @@ def segment_selected(viewer: Viewer) -> None:
         dock.image.choose(image)
         dock.image.refresh()
     dock.run.segment_all()
+
+
+def start_prompting(viewer: Viewer) -> None:
+    """Open the Prompt dock and turn prompting on, on the selected image."""
+    image = _selected_image(viewer)
+    if image is None:
+        show_warning("Select an image layer first: there is none to prompt.")
+        return
+    dock = _prompt_dock(viewer)
+    if dock.image.image is not image:
+        dock.image.choose(image)
+    if dock.tools.prompt.isEnabled():
+        dock.run.start()
+    else:
+        show_warning(dock.tools.prompt.reason)
 
 
 def new_cells_layer(viewer: Viewer) -> None:
@@ -53,8 +71,18 @@ def save_cells(viewer: Viewer) -> None:
 
 
 def _dock(viewer: Viewer) -> SegmentDock:
+    dock: SegmentDock = _opened(viewer, DOCK)
+    return dock
+
+
+def _prompt_dock(viewer: Viewer) -> PromptDock:
+    dock: PromptDock = _opened(viewer, PROMPT)
+    return dock
+
+
+def _opened(viewer: Viewer, name: str) -> Any:
     window = getattr(viewer, "__wrapped__", viewer).window
-    holder, dock = window.add_plugin_dock_widget(PLUGIN, DOCK)
+    holder, dock = window.add_plugin_dock_widget(PLUGIN, name)
     holder.show()
     holder.raise_()
     return dock

@@ -77,6 +77,7 @@ class ActionButton(QPushButton):
     ) -> None:
         super().__init__(text)
         self._tip = tip
+        self._reason = ""
         self.setToolTip(tip)
         self.setProperty("primary", primary)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -90,5 +91,16 @@ class ActionButton(QPushButton):
 
     def set_reason(self, reason: str) -> None:
         """Enable the button, or disable it and say why."""
+        self._reason = reason
         self.setEnabled(not reason)
         self.setToolTip(f"{self._tip}\n\nNot now: {reason}" if reason else self._tip)
+
+    @property
+    def reason(self) -> str:
+        """Why it cannot be pressed; empty if it can."""
+        return self._reason
+
+    def set_tip(self, tip: str) -> None:
+        """Say otherwise what it does, for example with another shortcut."""
+        self._tip = tip
+        self.set_reason(self._reason)

@@ -1,13 +1,16 @@
-"""Binds the source section to the viewer's image layers and the session's volume."""
+"""Binds what docks show of the image to the viewer's image layers and the session's volume."""
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, Signal
+from psygnal import Signal
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QWidget
 
 from napari_cellseg.errors import CellsegError
 from napari_cellseg.widgets import dialogs
@@ -21,8 +24,7 @@ from napari_cellseg.widgets.image_layers import (
     layer_volume,
     set_spacing,
 )
-from napari_cellseg.widgets.session_layers import SessionLayers
-from napari_cellseg.widgets.source_section import SourceSection
+from napari_cellseg.widgets.session_layers import METADATA, PICTURE, SessionLayers
 from napari_cellseg.widgets.volume_layers import add_volume
 
 if TYPE_CHECKING:
@@ -32,38 +34,71 @@ if TYPE_CHECKING:
     from napari_cellseg.volume import Volume
 
 
-class ImageChoice(QObject):
-    """Which image layer is segmented, and what is known of it.
+class ImageSection(Protocol):
+    """The part of a dock that shows the image: a widget whose signals `ImageChoice` follows.
 
-    Emits ``changed`` when the image or its metadata changed, and ``failed`` with a typed error
-    when something asked for cannot be done.
+    Of the signals ``open_file``, ``open_folder``, ``image_chosen``, ``channel_chosen``,
+    ``axes_chosen`` and ``spacing_typed`` it has those that its fields can give.
     """
 
-    changed = Signal()
-    failed = Signal(object)
+    @property
+    def problem(self) -> str:
+        """What is wrong with what was typed, as one sentence; empty if nothing is."""
+        ...
 
-    def __init__(
+    def show_images(self, names: Sequence[str], current: int | None) -> None:
+        """List the image layers; ``current`` is the one in use."""
+        ...
+
+    def show_volume(
         self,
-        viewer: ViewerModel,
-        session: Session,
-        layers: SessionLayers,
-        section: SourceSection,
-        parent: QObject | None = None,
+        volume: Volume | None,
+        axes: LayerAxes | None = None,
+        spacing: tuple[float, float, float] | None = None,
+        spacing_known: bool = True,
+        channel: int = 0,
     ) -> None:
-        super().__init__(parent)
+        """Show a volume's metadata."""
+        ...
+
+    def show_channel(self, channel: int) -> None:
+        """Show which channel is segmented."""
+        ...
+
+
+class ImageChoice(QObject):
+    """Which image layer is segmented and prompted, and what is known of it.
+
+    All docks of a viewer share one, so that they never disagree: see `choice_for`.
+
+    Attributes
+    ----------
+    changed : Signal
+        The image or its metadata changed.
+    failed : Signal
+        Something asked for cannot be done; a typed error.
+    """
+
+    changed: ClassVar[Signal] = Signal()
+    failed: ClassVar[Signal] = Signal(Exception)
+
+    def __init__(self, viewer: ViewerModel, session: Session, layers: SessionLayers) -> None:
+        super().__init__()
         self._viewer = weakref.ref(viewer)
         self._session = session
         self._layers = layers
-        self._section = section
+        self._sections: list[ImageSection] = []
         self._listed: list[weakref.ref[Any]] = []
         self._refused: weakref.WeakSet[Any] = weakref.WeakSet()
         self._axes: LayerAxes | None = None
-        section.open_file.connect(self._open_file)
-        section.open_folder.connect(self._open_folder)
-        section.image_chosen.connect(self._on_image)
-        section.channel_chosen.connect(self._on_channel)
-        section.axes_chosen.connect(self._on_axes)
-        section.spacing_typed.connect(self._on_spacing)
+        self._slots = {
+            "open_file": self._open_file,
+            "open_folder": self._open_folder,
+            "image_chosen": self._on_image,
+            "channel_chosen": self._on_channel,
+            "axes_chosen": self._on_axes,
+            "spacing_typed": self._on_spacing,
+        }
 
     @property
     def image(self) -> Image | None:
@@ -75,7 +110,7 @@ class ImageChoice(QObject):
         """Why nothing can be segmented yet, as far as the image is concerned."""
         if self.image is None:
             return "open an image first."
-        return self._section.spacing.problem
+        return next((section.problem for section in self._sections if section.problem), "")
 
     @property
     def asks_for(self) -> str:
@@ -96,8 +131,33 @@ class ImageChoice(QObject):
         cubes = "" if flat else "voxels are taken as cubes and "
         return f"{asked} Until then, {cubes}lengths are in pixels."
 
-    def connect_viewer(self) -> None:
-        """Follow the viewer's layers and the session's volume."""
+    def join(self, section: ImageSection) -> None:
+        """Show the image in a section, and do what the user asks for there."""
+        if section in self._sections:
+            return
+        self._sections.append(section)
+        for name, slot in self._slots.items():
+            signal = getattr(section, name, None)
+            if signal is not None:
+                signal.connect(slot)
+        if len(self._sections) == 1:
+            self._connect_viewer()
+        self.refresh()
+        self.show()
+
+    def leave(self, section: ImageSection) -> None:
+        """Show nothing there any more; without a section left, follow nothing."""
+        if section not in self._sections:
+            return
+        self._sections.remove(section)
+        for name, slot in self._slots.items():
+            signal = getattr(section, name, None)
+            if signal is not None:
+                signal.disconnect(slot)
+        if not self._sections:
+            self._disconnect_viewer()
+
+    def _connect_viewer(self) -> None:
         viewer = self._viewer()
         if viewer is None:
             return
@@ -106,13 +166,12 @@ class ImageChoice(QObject):
         events.reordered.connect(self.refresh)
         events.removed.connect(self._on_removed)
         self._session.volume_changed.connect(self._on_volume)
-        self._session.parameters.events.channel.connect(self._section.show_channel)
-        self.refresh()
+        self._session.parameters.events.channel.connect(self._show_channel)
+        self._watch()
 
-    def disconnect_viewer(self) -> None:
-        """Follow nothing any more."""
+    def _disconnect_viewer(self) -> None:
         self._session.volume_changed.disconnect(self._on_volume)
-        self._session.parameters.events.channel.disconnect(self._section.show_channel)
+        self._session.parameters.events.channel.disconnect(self._show_channel)
         self._unwatch()
         viewer = self._viewer()
         if viewer is not None:
@@ -136,7 +195,8 @@ class ImageChoice(QObject):
         images = self._images()
         self._listed = [weakref.ref(image) for image in images]
         current = images.index(self.image) if self.image in images else None
-        self._section.show_images([image.name for image in images], current)
+        for section in self._sections:
+            section.show_images([image.name for image in images], current)
 
     def choose(self, image: Image, axes: str | None = None) -> None:
         """Segment this image from now on; its metadata is read, its data are not.
@@ -174,25 +234,32 @@ class ImageChoice(QObject):
         finally:
             self._list()  # letting go of the former image's proposal has listed that image
             self.show()
-        image.events.name.connect(self._on_name)
-        image.events.data.connect(self._on_data)
-        image.events.scale.connect(self._on_scale)
+        self._watch()
 
     def show(self) -> None:
         """Show the metadata of the image in use."""
         volume = self._session.volume if self.image is not None else None
-        self._section.show_volume(
-            volume,
-            self._axes,
-            self._session.parameters.spacing,
-            self._session.unit == "µm",
-            self._session.parameters.channel,
-        )
+        for section in self._sections:
+            section.show_volume(
+                volume,
+                self._axes,
+                self._session.parameters.spacing,
+                self._session.unit == "µm",
+                self._session.parameters.channel,
+            )
         self.changed.emit()
 
     def _images(self) -> list[Image]:
         viewer = self._viewer()
-        return [] if viewer is None else [x for x in viewer.layers if isinstance(x, Image)]
+        layers = [] if viewer is None else [x for x in viewer.layers if isinstance(x, Image)]
+        return [x for x in layers if x.metadata.get(METADATA, {}).get("role") != PICTURE]
+
+    def _watch(self) -> None:
+        image = self.image
+        if image is not None:
+            image.events.name.connect(self._on_name)
+            image.events.data.connect(self._on_data)
+            image.events.scale.connect(self._on_scale)
 
     def _unwatch(self) -> None:
         image = self.image
@@ -202,10 +269,16 @@ class ImageChoice(QObject):
             image.events.scale.disconnect(self._on_scale)
 
     def _open_file(self) -> None:
-        self._open(dialogs.ask_image_file(self._section))
+        self._open(dialogs.ask_image_file(self._asking()))
 
     def _open_folder(self) -> None:
-        self._open(dialogs.ask_image_folder(self._section))
+        self._open(dialogs.ask_image_folder(self._asking()))
+
+    def _asking(self) -> QWidget:
+        """The section whose button was pressed."""
+        section = self.sender()
+        assert isinstance(section, QWidget)
+        return section
 
     def _open(self, path: Path | None) -> None:
         if path is None:
@@ -232,6 +305,10 @@ class ImageChoice(QObject):
 
     def _on_channel(self, index: int) -> None:
         self._session.parameters.channel = index
+
+    def _show_channel(self, channel: int) -> None:
+        for section in self._sections:
+            section.show_channel(channel)
 
     def _on_axes(self, axes: str) -> None:
         if self.image is not None:
@@ -283,3 +360,14 @@ class ImageChoice(QObject):
             self._session.parameters.spacing = spacing
             self._layers.rescale()
             self.show()
+
+
+_choices: weakref.WeakValueDictionary[int, ImageChoice] = weakref.WeakValueDictionary()
+
+
+def choice_for(viewer: ViewerModel, session: Session, layers: SessionLayers) -> ImageChoice:
+    """Return the choice that all docks of a session share; they keep it, this does not."""
+    choice = _choices.get(id(session))
+    if choice is None or choice._session is not session:
+        choice = _choices[id(session)] = ImageChoice(viewer, session, layers)
+    return choice

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_cellseg.widgets.canvas_shim import keep_drawn
+
 if TYPE_CHECKING:
     from napari.layers import Image, Shapes
     from napari.viewer import ViewerModel
@@ -75,6 +77,7 @@ class MeasureTool(QObject):
             edge_width=max(float(np.max(image.extent.data[1][-2:])) / 250.0, 0.5),
         )
         self._viewer.add_layer(self._layer)
+        keep_drawn(self._viewer, self._layer)
         self._viewer.layers.selection.active = self._layer
         self._layer.mode = "add_line"
         self._layer.events.data.connect(self._on_data)

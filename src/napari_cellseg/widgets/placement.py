@@ -48,6 +48,12 @@ def aligned(
     return np.lib.stride_tricks.as_strided(labels, shape, strides, writeable=True)
 
 
+def layer_region(region: tuple[slice, ...], label_axes: str, letters: str) -> tuple[slice, ...]:
+    """Return a box over label axes as one over a layer's axes, whole along those of its own."""
+    of = dict(zip(label_axes, region, strict=True))
+    return tuple(of.get(letter, slice(None)) for letter in letters)
+
+
 def placement(
     image: Image, image_axes: str, label_axes: str, offset: tuple[int, ...]
 ) -> dict[str, Any]:

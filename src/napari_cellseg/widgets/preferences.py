@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from napari_cellseg.widgets.prompt_keys import DEFAULT_KEYS
 
 PLUGIN = "napari-cellseg"
 
@@ -20,11 +23,14 @@ class Preferences:
         Where models, fields and embeddings are cached; None for the platform's own place.
     cache_size : float
         How much that folder may hold, in GB.
+    keys : dict of str to str
+        Of prompting, by action, in napari's writing ("Control-Z"); empty for none.
     """
 
     device: str = "auto"
     cache_folder: Path | None = None
     cache_size: float = 10.0
+    keys: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_KEYS))
 
 
 def preferences() -> Preferences:
@@ -40,4 +46,5 @@ def preferences() -> Preferences:
         device=settings.computing.device,
         cache_folder=Path(folder).expanduser() if folder else None,
         cache_size=float(settings.cache.size),
+        keys=settings.keys.model_dump(),
     )

@@ -8,24 +8,24 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from napari_cellseg.errors import CellsegError
 from napari_cellseg.networks import available_networks
 from napari_cellseg.session import Session, session_for
+from napari_cellseg.widgets.announce import announce
 from napari_cellseg.widgets.bridge import gui_bridge
-from napari_cellseg.widgets.image_choice import ImageChoice
+from napari_cellseg.widgets.column import Column
+from napari_cellseg.widgets.image_choice import choice_for
 from napari_cellseg.widgets.model_section import ModelSection
 from napari_cellseg.widgets.notices import Notices
 from napari_cellseg.widgets.result_section import ResultSection
 from napari_cellseg.widgets.segment_run import SegmentRun
-from napari_cellseg.widgets.session_layers import SessionLayers
+from napari_cellseg.widgets.session_layers import layers_for
 from napari_cellseg.widgets.source_section import SourceSection
 from napari_cellseg.widgets.status_strip import StatusStrip
-from napari_cellseg.widgets.style import WIDTH, stylesheet
+from napari_cellseg.widgets.style import stylesheet
 from napari_cellseg.widgets.warm_up import NOTICE, warm_up_once
 
 if TYPE_CHECKING:
@@ -54,21 +54,6 @@ def latest(sentences: Iterable[str]) -> Iterable[str]:
     return newest.values()
 
 
-class _Column(QScrollArea):
-    """Scrolls up and down only: it is never narrower than what it holds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return the width of what it holds, with room for the scroll bar."""
-        body, bar = self.widget(), self.verticalScrollBar()
-        held = 0 if body is None else body.minimumSizeHint().width()
-        beside = 0 if bar is None else bar.sizeHint().width()
-        return QSize(max(WIDTH[0], held + beside), super().minimumSizeHint().height())
-
-
 class SegmentDock(QWidget):
     """Segment cells in 2D, 3D and 3D+t.
 
@@ -84,18 +69,17 @@ class SegmentDock(QWidget):
         self._viewer = weakref.ref(viewer)
         self._connected = False
         self.session: Session = session_for(viewer, gui_bridge().post)
-        self.layers = SessionLayers(viewer, self.session)
+        self.layers = layers_for(viewer, self.session)
         self.source = SourceSection()
         self.model = ModelSection()
         self.result = ResultSection()
         self.notices = Notices()
         self.strip = StatusStrip()
         self._build()
-        self.image = ImageChoice(viewer, self.session, self.layers, self.source, self)
+        self.image = choice_for(viewer, self.session, self.layers)
         self.run = SegmentRun(viewer, self.session, self.layers, self.model, self.result, self)
-        for part in (self.image, self.run):
-            part.failed.connect(self._on_failed)
-            part.changed.connect(self._refresh_available)
+        self.run.failed.connect(self._on_failed)
+        self.run.changed.connect(self._refresh_available)
         self.strip.cancelled.connect(self._on_cancel)
         self.model.show_models(available_networks(), self.session.parameters.model)
         # A window that is closed before it was ever drawn hides nothing; it only deletes the dock.
@@ -143,8 +127,11 @@ class SegmentDock(QWidget):
         session.notices_changed.connect(self._on_notices)
         session.failed.connect(self._on_failed)
         viewer.events.theme.connect(self._on_theme)
+        self.image.failed.connect(self._on_failed)
+        self.image.changed.connect(self._refresh_available)
+        self.layers.join()
         self.run.connect_session()
-        self.image.connect_viewer()
+        self.image.join(self.source)
         self._on_theme()
         self._on_status(session.status)
 
@@ -161,13 +148,15 @@ class SegmentDock(QWidget):
         self._connected = False
         session = self.session
         session.cancel()
+        self.image.failed.disconnect(self._on_failed)
+        self.image.changed.disconnect(self._refresh_available)
         session.status_changed.disconnect(self._on_status)
         session.availability_changed.disconnect(self._refresh_available)
         session.notices_changed.disconnect(self._on_notices)
         session.failed.disconnect(self._on_failed)
         self.run.disconnect_session()
-        self.image.disconnect_viewer()
-        self.layers.disconnect()
+        self.image.leave(self.source)
+        self.layers.leave()
         viewer = self._viewer()
         if viewer is not None:
             viewer.events.theme.disconnect(self._on_theme)
@@ -185,9 +174,7 @@ class SegmentDock(QWidget):
             inner.addWidget(section)
         inner.addWidget(self.notices)
         inner.addStretch(1)
-        scroll = _Column()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll = Column()
         scroll.setWidget(body)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -217,14 +204,8 @@ class SegmentDock(QWidget):
         self._show_notices()
 
     def _on_failed(self, error: Exception) -> None:
-        sentence = str(error)
-        self.strip.error(sentence)
-        if isinstance(error, CellsegError):
-            show_error(sentence)
-        else:  # a fault of ours: napari offers the traceback
-            from napari.utils.notifications import ErrorNotification, notification_manager
-
-            notification_manager.dispatch(ErrorNotification(error))
+        self.strip.error(str(error))
+        announce(error)
 
     def _on_cancel(self) -> None:
         self.session.cancel()

@@ -282,9 +282,7 @@ class SegmentRun(QObject):
         self.show()
 
     def _on_labels(self, labels: np.ndarray | None) -> None:
-        self._layers.show_labels(labels)
         self.show()
 
     def _on_proposal(self, proposal: Proposal | None) -> None:
-        self._layers.show_proposal(proposal)
         self.show()

@@ -9,8 +9,13 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_cellseg.errors import CellsegError
-from napari_cellseg.widgets.labels_shim import history_size, replace_data
-from napari_cellseg.widgets.placement import aligned, layer_letters, placement
+from napari_cellseg.widgets.labels_shim import (
+    forget_history,
+    history_size,
+    redraw,
+    replace_data,
+)
+from napari_cellseg.widgets.placement import aligned, layer_letters, layer_region, placement
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
@@ -19,13 +24,20 @@ if TYPE_CHECKING:
     from napari_cellseg.session import Proposal, Session
 
 METADATA = "napari-cellseg"
+PROMPTS = "prompts"
+"""Role of the layers that take prompts."""
+PICTURE = "picture"
+"""Role of the layer with what a model sees."""
+PREVIEW = "preview"
+"""Role of the layers that show what is open."""
 
 
 class SessionLayers:
     """Shows a session's labels and proposal beside its image and reports hand edits back.
 
     The cells layer holds the session's own array, so what the brush writes is in the session at
-    once; the proposal layer cannot be edited, so nothing painted can be lost in it.
+    once; the proposal layer cannot be edited, so nothing painted can be lost in it. All docks of a
+    viewer share one: see `layers_for`.
 
     Parameters
     ----------
@@ -46,6 +58,31 @@ class SessionLayers:
         self._shown: np.ndarray | None = None
         self._writing = False
         self._history = (0, 0)
+        self._users = 0
+
+    def join(self) -> None:
+        """Follow the session for one more dock."""
+        self._users += 1
+        if self._users > 1:
+            return
+        session = self._session
+        session.labels_changed.connect(self.show_labels)
+        session.proposal_changed.connect(self.show_proposal)
+        session.prompts.labels_written.connect(self._on_written)
+        if self.image is not None:
+            self.find_layers()
+
+    def leave(self) -> bool:
+        """Follow it for one dock less; return whether that was the last. The layers stay."""
+        self._users -= 1
+        if self._users > 0:
+            return False
+        session = self._session
+        session.labels_changed.disconnect(self.show_labels)
+        session.proposal_changed.disconnect(self.show_proposal)
+        session.prompts.labels_written.disconnect(self._on_written)
+        self._let_go_of_cells()
+        return True
 
     def use_image(self, image: Image | None, axes: str) -> Labels | None:
         """Turn to another image; return the cells layer that it had before, if it is still open."""
@@ -164,10 +201,6 @@ class SessionLayers:
             return "cells"
         return ""
 
-    def disconnect(self) -> None:
-        """Listen to no layer any more; the layers stay in the viewer."""
-        self._let_go_of_cells()
-
     def _add(self, data: np.ndarray, name: str, offset: tuple[int, ...] | None = None) -> Labels:
         from napari.layers import Labels
 
@@ -181,7 +214,14 @@ class SessionLayers:
         )
         viewer = self._viewer()
         if viewer is not None:
+            roles = [other.metadata.get(METADATA, {}).get("role") for other in viewer.layers]
+            above = [index for index, role in enumerate(roles) if role in (PROMPTS, PREVIEW)]
+            active = viewer.layers.selection.active
             viewer.add_layer(layer)
+            if above:  # what is prompted lies over what is finished
+                viewer.layers.move(len(viewer.layers) - 1, above[0])
+            if active is not None and active.metadata.get(METADATA, {}).get("role") == PROMPTS:
+                viewer.layers.selection.active = active  # clicks go on meaning what they meant
         return layer
 
     def _watch(self, layer: Labels) -> None:
@@ -242,6 +282,15 @@ class SessionLayers:
         if self.cells is not None and history_size(self.cells) != self._history:
             self._edited()
 
+    def _on_written(self, region: tuple[slice, ...]) -> None:
+        """Redraw a box of the cells that the session has written."""
+        if self.cells is None or self._session.labels is None:
+            return
+        forget_history(self.cells)  # a brush stroke undone now would write into what is new
+        self._history = history_size(self.cells)
+        letters = layer_letters(self.axes, self._session.label_axes)
+        redraw(self.cells, layer_region(region, self._session.label_axes, letters))
+
     def _edited(self) -> None:
         if self.cells is not None:
             self._history = history_size(self.cells)
@@ -258,3 +307,14 @@ class SessionLayers:
             self._let_go_of_cells()
             return
         self._shown = labels
+
+
+_shared: weakref.WeakValueDictionary[int, SessionLayers] = weakref.WeakValueDictionary()
+
+
+def layers_for(viewer: ViewerModel, session: Session) -> SessionLayers:
+    """Return the layers that all docks of a session share; they keep it, this does not."""
+    layers = _shared.get(id(session))
+    if layers is None or layers._session is not session:
+        layers = _shared[id(session)] = SessionLayers(viewer, session)
+    return layers

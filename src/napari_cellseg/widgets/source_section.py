@@ -70,6 +70,11 @@ class SourceSection(QWidget):
         self.show_images([], None)
         self.show_volume(None)
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with the spacing that was typed; empty if nothing is."""
+        return self.spacing.problem
+
     def show_images(self, names: Sequence[str], current: int | None) -> None:
         """List the image layers; ``current`` is the one in use."""
         self.image.clear()

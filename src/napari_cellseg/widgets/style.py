@@ -39,6 +39,8 @@ def stylesheet(theme_id: str) -> str:
         min-height: 5px; max-height: 5px;
     }}
     QFrame#cellseg_status QProgressBar::chunk {{ background: {current}; border-radius: 2px; }}
+    QFrame#cellseg_bar {{ background: {foreground}; border: none; border-radius: 2px; }}
+    QFrame#cellseg_bar_filled {{ background: {current}; border: none; border-radius: 2px; }}
     QFrame#cellseg_line {{ background: {foreground}; max-height: 1px; min-height: 1px; }}
     QLineEdit, QComboBox {{ min-height: 18px; }}
     QLineEdit[asked="true"] {{ border: 1px solid {warning}; }}

@@ -7,6 +7,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_cellseg.widgets.bridge import gui_bridge
 from napari_cellseg.worker import JobContext, Priority, operation, worker
 
@@ -18,8 +20,14 @@ NOTICE = "Loading the engine, once…"
 
 @operation("warm up", uses_torch=True)
 def warm_up(context: JobContext) -> None:
-    """Import torch (which the worker does for this operation) and the flow engine."""
+    """Import torch (the worker does that for this operation), the flow engine and napari's kernels.
+
+    The first Labels layer of a process loads napari's compiled colour kernels, half a second for
+    which the window would stand still; a layer that nobody sees loads them here.
+    """
     import_module("napari_cellseg.flows").segment  # noqa: B018 - it is imported on first use
+    layers = import_module("napari.layers")
+    layers.Labels(np.zeros((1, 2, 2), np.uint32))
 
 
 @cache
