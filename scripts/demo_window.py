@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,18 @@ PLUGIN, DOCK, SAMPLE = "napari-cellseg", "Segment", "embryo"
 WINDOW = (1280, 860)
 SECONDS = 900.0
 ANGLES = (10.0, -25.0, 65.0)
+
+
+def random_weights(folder: Path) -> Path:
+    """Write a MobileSAM that was never trained."""
+    import torch
+
+    from napari_cellseg.networks.tiny_vit import TinyViT
+    from napari_cellseg.prompts.sam_parts import SamParts, mask_decoder
+
+    file = folder / "mobile_sam.pt"
+    torch.save(SamParts(TinyViT(), mask_decoder()).state_dict(), file)
+    return file
 
 
 class Window:
@@ -84,6 +97,36 @@ class Window:
             self.dock.layers.cells.opacity = 1.0
             self.dock.layers.cells.iso_gradient_mode = "smooth"
 
+    def prompt(self, folder: Path) -> None:
+        """Take a cell away as if it had been missed, and find it again by one click in 3D.
+
+        The click is answered by the flow field; the model, which only prepares planes here, has
+        random weights, because the trained ones cannot be taken for granted.
+        """
+        session, labels = self.dock.session, self.dock.session.labels
+        assert labels is not None
+        plane = labels[int(self.viewer.dims.current_step[0])]
+        ids = [label for label in np.unique(plane[plane > 0]) if (plane == label).sum() > 40]
+        missed = max(ids, key=lambda one: np.argwhere(plane == one).mean(axis=0)[1])
+        place = tuple(int(at) for at in np.argwhere(labels == missed).mean(axis=0).round())
+        labels[labels == missed] = 0
+        session.note_edit()
+        assert self.dock.layers.cells is not None
+        self.dock.layers.cells.refresh()
+        holder, dock = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Prompt")
+        holder.raise_()
+        session.prompts.settings.checkpoint = random_weights(folder)
+        session.prompts.settings.in_3d = True
+        dock.tools.prompt.click()
+        session.prompts.click(place)
+        start = time.monotonic()
+        while session.prompts.waiting or not session.prompts.ready:
+            if time.monotonic() - start > SECONDS:
+                raise TimeoutError("the click was not answered")
+            QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+        if session.last_error is not None:
+            raise session.last_error
+
     def save(self, file: Path) -> None:
         """Save a picture of the whole window."""
         self.draw()
@@ -117,6 +160,13 @@ def take(window: Window, output: Path | None, docs: Path | None) -> None:
         window.save(docs / "result.png")
         window.look_from_outside()
         window.save(docs / "result-3d.png")
+        window.look_at_plane()
+        with tempfile.TemporaryDirectory() as folder:
+            window.prompt(Path(folder))
+            window.save(docs / "prompt.png")
+        window.look_from_outside()
+        cells.opacity = 0.4  # the cell in hand stands out
+        window.save(docs / "prompt-3d.png")
 
 
 def main() -> int:

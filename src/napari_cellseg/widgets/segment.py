@@ -26,6 +26,7 @@ from napari_cellseg.widgets.session_layers import layers_for
 from napari_cellseg.widgets.source_section import SourceSection
 from napari_cellseg.widgets.status_strip import StatusStrip
 from napari_cellseg.widgets.style import stylesheet
+from napari_cellseg.widgets.tabs import share_place
 from napari_cellseg.widgets.warm_up import NOTICE, warm_up_once
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class SegmentDock(QWidget):
         viewer: ViewerModel = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._viewer = weakref.ref(viewer)
         self._connected = False
+        self._placed = False
         self.session: Session = session_for(viewer, gui_bridge().post)
         self.layers = layers_for(viewer, self.session)
         self.source = SourceSection()
@@ -92,6 +94,9 @@ class SegmentDock(QWidget):
         """Listen again, if the dock was taken out of the window before; warm the engine up."""
         super().showEvent(event)
         self._connect()
+        if not self._placed:
+            self._placed = True
+            share_place(self)
         if warm_up_once(self._on_warm) and not self.session.busy:
             self.strip.idle(NOTICE)
 
