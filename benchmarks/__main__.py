@@ -108,9 +108,13 @@ def gui_stall(options: argparse.Namespace) -> dict[str, Any] | None:
         return None
     from benchmarks import gui_stall as probe
 
+    from benchmarks import prompt_stall
+
     result = probe.measure_stall(options.checkpoint)
     print(probe.describe(result), "\n", flush=True)
-    return dict(result)
+    prompting = prompt_stall.measure_prompts()
+    print(prompt_stall.describe(prompting), "\n", flush=True)
+    return {**result, "prompting": prompting}
 
 
 def main(arguments: list[str] | None = None) -> None:

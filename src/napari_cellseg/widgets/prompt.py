@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent
-from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QWidget
 
 from napari_cellseg.prompts.ray import RULE
 from napari_cellseg.prompts.registry import available_predictors, predictor_info
-from napari_cellseg.session import Session, session_for
-from napari_cellseg.widgets.announce import announce
-from napari_cellseg.widgets.bridge import gui_bridge
-from napari_cellseg.widgets.column import Column
-from napari_cellseg.widgets.image_choice import choice_for
-from napari_cellseg.widgets.notices import Notices
 from napari_cellseg.widgets.prompt_files import SUFFIXES, ask_model_files
 from napari_cellseg.widgets.prompt_keys import ACTIONS
 from napari_cellseg.widgets.prompt_model import PromptModel
@@ -28,28 +20,16 @@ from napari_cellseg.widgets.prompt_scene import PromptScene
 from napari_cellseg.widgets.prompt_show import NO_IMAGE, in_hand, ready, reasons
 from napari_cellseg.widgets.prompt_source import PromptSource
 from napari_cellseg.widgets.prompt_tools import PromptTools, Tool
-from napari_cellseg.widgets.session_layers import layers_for
-from napari_cellseg.widgets.status_strip import StatusStrip
-from napari_cellseg.widgets.style import stylesheet
-from napari_cellseg.widgets.tabs import share_place
-from napari_cellseg.widgets.warm_up import NOTICE, warm_up_once
+from napari_cellseg.widgets.session_dock import SessionDock
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer, ViewerModel
+    from napari.viewer import Viewer
 
-    from napari_cellseg.session import Status
-    from napari_cellseg.worker import Job
 
 NO_WEIGHTS = "The model's weights are missing: see above."
 
 
-def _leave(dock: weakref.ref[PromptDock], *_: object) -> None:
-    left = dock()
-    if left is not None:
-        left.leave_session()
-
-
-class PromptDock(QWidget):
+class PromptDock(SessionDock):
     """Prompt cells by clicks, boxes and drawings, in 2D and through 3D.
 
     Parameters
@@ -59,59 +39,48 @@ class PromptDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        viewer: ViewerModel = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        self._viewer = weakref.ref(viewer)
-        self._connected = False
-        self._placed = False
-        self._said = ""
-        self._listed: dict[str, str] | None = None
-        self.session: Session = session_for(viewer, gui_bridge().post)
-        self.layers = layers_for(viewer, self.session)
-        self.image = choice_for(viewer, self.session, self.layers)
+        super().__init__(napari_viewer, parent)
         self.source = PromptSource()
         self.model = PromptModel()
         self.tools = PromptTools()
         self.objects = PromptObjects()
-        self.notices = Notices()
-        self.strip = StatusStrip()
-        self._build()
+        self.build((self.source, self.model, self.tools, self.objects), 9)
+        viewer = self._viewer_now()
         self.scene = PromptScene(viewer, self.session, self.layers, self)
         self.run = PromptRun(viewer, self.session, self.layers, self.scene, self)
         self.setAcceptDrops(True)
-        settings = self.session.prompts.settings
-        self.model.show_models(available_predictors(), settings.model)
+        self.model.show_models(available_predictors(), self.session.prompts.settings.model)
+        self._listed = dict(self.run.keys.keys)
+        self.objects.show_keys(self._listed, ACTIONS)
         self._connect_parts()
-        # A window that is closed before it was ever drawn hides nothing; it only deletes the dock.
-        self.destroyed.connect(partial(_leave, weakref.ref(self)))
-        self._connect()
+        self.begin()
 
     # -- life ------------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Listen again, if the dock was taken out of the window before; warm the engine up."""
-        super().showEvent(event)
-        self._connect()
-        if not self._placed:
-            self._placed = True
-            share_place(self)
-        if warm_up_once(self._on_warm) and not self.session.busy:
-            self.strip.idle(NOTICE)
+    def join(self) -> None:
+        """Follow the settings, the image and what is prompted."""
+        self.session.prompts.settings.changed.connect(self._on_setting)
+        self.image.changed.connect(self._on_image)
+        self.run.connect_session()
+        self.scene.connect_session()
+        self.image.join(self.source)
 
-    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Stop everything when the whole window goes; a dock behind another tab goes on."""
-        super().hideEvent(event)
-        window = self.window()
-        closing = window is not None and not window.isVisible()
-        if closing and event is not None and not event.spontaneous():
-            self.let_go()
+    def leave(self) -> None:
+        """Follow them no more."""
+        self.session.prompts.settings.changed.disconnect(self._on_setting)
+        self.image.changed.disconnect(self._on_image)
+        self.run.disconnect_session()
+        self.scene.disconnect_session()
+        self.image.leave(self.source)
 
-    def event(self, event: QEvent | None) -> bool:
-        """Stop everything when the dock's ✕ takes this widget out of the window."""
-        taken_out = event is not None and event.type() == QEvent.Type.ParentChange
-        if taken_out and self.parent() is None:
-            self.let_go(layers=True)
-        return super().event(event)
+    def stop(self) -> None:
+        """Prompt no more, and leave no timer behind."""
+        self.run.stop()
+        self.scene.stop()
+
+    def taken_out(self) -> None:
+        """Take the layers along."""
+        self.run.leave_layers()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
         """Take model files."""
@@ -124,95 +93,12 @@ class PromptDock(QWidget):
             event.acceptProposedAction()
             self.scene.use_files(_model_files(event))
 
-    def _connect(self) -> None:
-        viewer = self._viewer()
-        if self._connected or viewer is None:
-            return
-        self._connected = True
-        session = self.session
-        session.deliver = gui_bridge().post
-        session.status_changed.connect(self._on_status)
-        session.availability_changed.connect(self._show)
-        session.notices_changed.connect(self._on_notices)
-        session.failed.connect(self._on_failed)
-        session.prompts.settings.changed.connect(self._on_setting)
-        viewer.events.theme.connect(self._on_theme)
-        self.image.failed.connect(self._on_failed)
-        self.image.changed.connect(self._on_image)
-        self.layers.join()
-        self.run.connect_session()
-        self.scene.connect_session()
-        self.image.join(self.source)
-        self._on_theme()
-        self._on_status(session.status)
-
-    def let_go(self, layers: bool = False) -> None:
-        """Cancel what runs and listen to nothing any more; `showEvent` takes up again.
-
-        Parameters
-        ----------
-        layers : bool
-            Whether the viewer goes on without the dock, so that its layers must go too.
-        """
-        if self._connected:
-            self.run.stop()
-            self.scene.stop()
-            self.leave_session()
-            if layers:
-                self.run.leave_layers()
-
-    def leave_session(self) -> None:
-        """Do the part of `let_go` that needs no living Qt object."""
-        if not self._connected:
-            return
-        self._connected = False
-        session = self.session
-        session.status_changed.disconnect(self._on_status)
-        session.availability_changed.disconnect(self._show)
-        session.notices_changed.disconnect(self._on_notices)
-        session.failed.disconnect(self._on_failed)
-        session.prompts.settings.changed.disconnect(self._on_setting)
-        self.image.failed.disconnect(self._on_failed)
-        self.image.changed.disconnect(self._on_image)
-        self.run.disconnect_session()
-        self.scene.disconnect_session()
-        self.image.leave(self.source)
-        if self.layers.leave():
-            session.cancel()
-        viewer = self._viewer()
-        if viewer is not None:
-            viewer.events.theme.disconnect(self._on_theme)
-
-    def _build(self) -> None:
-        body = QWidget()
-        inner = QVBoxLayout(body)
-        inner.setContentsMargins(8, 8, 8, 8)
-        inner.setSpacing(9)
-        for index, section in enumerate((self.source, self.model, self.tools, self.objects)):
-            if index:
-                line = QFrame()
-                line.setObjectName("cellseg_line")
-                inner.addWidget(line)
-            inner.addWidget(section)
-        inner.addWidget(self.notices)
-        inner.addStretch(1)
-        scroll: QScrollArea = Column()
-        scroll.setWidget(body)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(scroll, 1)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(8, 0, 8, 4)
-        foot.addWidget(self.strip)
-        layout.addLayout(foot)
-
     def _connect_parts(self) -> None:
         run, scene = self.run, self.scene
         for part in (run, scene):
             part.failed.connect(self._on_refused)
             part.said.connect(self._on_said)
-            part.changed.connect(self._show)
+            part.changed.connect(self.refresh)
         self.source.channels_chosen.connect(scene.use_channels)
         self.model.model_chosen.connect(scene.use_model)
         self.model.file_asked.connect(self._on_file)
@@ -227,7 +113,6 @@ class PromptDock(QWidget):
         self.objects.overwrite_toggled.connect(partial(self._set, "overwrite"))
         self.objects.asked.connect(run.press)
         self.objects.candidate_chosen.connect(run.choose)
-        self.strip.cancelled.connect(self._on_cancel)
 
     # -- from the controls -----------------------------------------------------------------------
 
@@ -237,7 +122,7 @@ class PromptDock(QWidget):
             self.run.start()
         else:
             self.run.stop_prompting()
-        self._show()
+        self.refresh()
 
     def _on_tool(self, tool: Tool) -> None:
         if not self.session.prompts.active:
@@ -252,39 +137,16 @@ class PromptDock(QWidget):
     def _set(self, name: str, value: bool) -> None:
         setattr(self.session.prompts.settings, name, value)
 
-    def _on_cancel(self) -> None:
-        self.session.cancel()
-
     # -- from the session ------------------------------------------------------------------------
 
     def _on_image(self) -> None:
         self.run.settle_soon()
-        self._show()
+        self.refresh()
 
     def _on_setting(self, name: str) -> None:
         if name in ("model", "checkpoint"):
             self.run.look()
-        self._show()
-
-    def _on_status(self, status: Status) -> None:
-        if status.busy:
-            self.strip.progress(-1.0 if status.fraction is None else status.fraction, status.text)
-        elif self.session.last_error is not None:
-            self.strip.error(str(self.session.last_error))
-        else:
-            self.strip.idle(self._said or status.text)
-        self._show()
-
-    def _on_warm(self, job: Job) -> None:
-        if self._connected:
-            self._on_status(self.session.status)
-
-    def _on_notices(self, sentences: tuple[str, ...]) -> None:
-        self._show()
-
-    def _on_failed(self, error: Exception) -> None:
-        self.strip.error(str(error))
-        announce(error)
+        self.refresh()
 
     def _on_refused(self, error: Exception) -> None:
         """Something just asked for cannot be done: said here, without a notification."""
@@ -297,7 +159,8 @@ class PromptDock(QWidget):
 
     # -- showing ---------------------------------------------------------------------------------
 
-    def _show(self) -> None:
+    def refresh(self) -> None:
+        """Show what is prompted, what can be done, and why not."""
         if not self._connected:
             return
         session, prompts = self.session, self.session.prompts
@@ -368,11 +231,6 @@ class PromptDock(QWidget):
         if prompts.waiting:
             return "Working…"
         return "On: click the cells in the image; drag to move the view."
-
-    def _on_theme(self, event: Any = None) -> None:
-        viewer = self._viewer()
-        if viewer is not None:
-            self.setStyleSheet(stylesheet(viewer.theme))
 
 
 def _model_files(event: QDropEvent) -> list[Path]:
