@@ -107,7 +107,6 @@ def gui_stall(options: argparse.Namespace) -> dict[str, Any] | None:
         print("no display: the stall of the window was not measured", flush=True)
         return None
     from benchmarks import gui_stall as probe
-
     from benchmarks import prompt_stall
 
     result = probe.measure_stall(options.checkpoint)
