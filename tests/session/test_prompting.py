@@ -558,3 +558,52 @@ def test_locks_and_prompts_outlive_another_segmentation(session):
     session.apply().wait(20)
     assert locked in session.prompts.commits.locked
     assert np.array_equal(session.labels == locked, before)
+
+
+def test_what_was_discarded_can_be_brought_back(prompted):
+    prompts = prompted.prompts
+    assert not prompts.can_bring_back
+    prompts.settings.several = True
+    prompts.click((2, 10, 12))
+    prompts.click((2, 40, 15))
+    assert quiet(prompted)
+    before = prompts.preview.labels.copy()
+    prompts.next_object()
+    prompts.discard()
+    assert not prompts.objects
+    assert prompts.can_bring_back
+    prompts.bring_back()
+    assert np.array_equal(prompts.preview.labels, before)
+    assert not prompts.can_bring_back
+    assert prompts.accept() == [1, 2]
+
+
+def test_a_click_on_an_open_object_takes_it_in_hand(prompted):
+    prompts = prompted.prompts
+    prompts.look_at(Plane("xy", 2))
+    prompts.everything(points_per_side=12, least_stability=0.0, least_score=0.8).wait(20)
+    one = prompts.click((2, 10, 12))
+    assert prompts.current is one
+    assert len(prompts.objects) == 3
+    assert not one.points, "it was shown there, so nothing is begun"
+    prompts.discard()
+    assert len(prompts.objects) == 2
+    assert prompts.reopen((2, 40, 15)) in prompts.objects.values()
+
+
+def test_accepting_while_an_object_is_carried_waits_for_it(prompted):
+    prompts = prompted.prompts
+    prompts.click((2, 10, 12))
+    assert quiet(prompted)
+    prompts.through_z()
+    assert prompts.accept() == []
+    assert quiet(prompted)
+    assert (prompted.labels[1:5, 6:20, 8:24] == 1).all()
+    assert not prompts.objects
+
+
+def test_open_objects_that_go_with_their_image_are_told(prompted):
+    prompted.prompts.click((2, 10, 12))
+    assert quiet(prompted)
+    prompted.use_volume(cells((64, 80)), axes="yx")
+    assert any("1 open object was not accepted" in notice for notice in prompted.notices)

@@ -78,3 +78,24 @@ def test_unknown_spacing_is_asked_for_and_a_bad_one_is_said(qtbot):
     assert typed.args == [()]
     assert edit.value is None
     assert edit.problem == "The z spacing 0 is not usable: type a number above 0."
+
+
+@pytest.mark.parametrize("key", ["Key_Return", "Key_Enter", "Key_Escape"])
+def test_keys_that_mean_something_in_the_window_stay_in_the_field(qtbot, key):
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QWidget
+
+    reached = []
+
+    class Window(QWidget):
+        def keyPressEvent(self, event):  # noqa: N802 - Qt's name
+            reached.append(event.key())
+
+    window = Window()
+    qtbot.addWidget(window)
+    edit = NumberEdit("The diameter", "estimated", window)
+    window.show()
+    qtbot.keyClick(edit, getattr(Qt.Key, key))
+    assert not reached
+    qtbot.keyClick(edit, Qt.Key.Key_F5)
+    assert reached == [Qt.Key.Key_F5]

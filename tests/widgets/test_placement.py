@@ -51,3 +51,17 @@ def test_placement_follows_the_image_and_the_offset():
     assert tuple(place["translate"]) == (16.0, 1.0, 0.4)
     assert [str(unit) for unit in place["units"]] == ["micrometer"] * 3
     assert place["axis_labels"] == ("z", "y", "x")
+
+
+def test_layers_that_are_turned_are_refused():
+    from napari.layers import Image
+
+    from napari_cellseg.errors import InputError
+    from napari_cellseg.widgets.placement import check_upright
+
+    check_upright(Image(np.zeros((4, 8, 8)), scale=(2, 1, 1), translate=(1, 2, 3)))
+    check_upright(Image(np.zeros((8, 8))))
+    turned = {"rotate": 30}, {"shear": [0.5]}, {"affine": [[1, 0.5, 0], [0, 1, 0], [0, 0, 1]]}
+    for change in turned:
+        with pytest.raises(InputError, match="rotated, sheared or transformed"):
+            check_upright(Image(np.zeros((8, 8)), **change))

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_cellseg.session import Session
 from napari_cellseg.widgets import PromptDock, SegmentDock
-from widgets.steps import add_image, click, count
+from widgets.steps import add_image, blobs, click, count
 
 PLUGIN = "napari-cellseg"
 OURS = ("open objects", "in hand", "boxes", "prompts")
@@ -87,6 +87,21 @@ def test_switching_the_image_turns_to_the_other(prompt_window, qtbot):
     assert not prompts.objects
     qtbot.waitUntil(lambda: prompts.ready)
     assert find(qtbot, dock).voxels == 64
+
+
+def test_an_image_of_other_axes_is_chosen_with_an_object_in_hand(prompt_window, qtbot):
+    viewer, dock = prompt_window
+    image = start(qtbot, viewer, dock)
+    find(qtbot, dock)
+    flat = add_image(viewer, blobs((32, 40)), name="flat")
+    dock.image.choose(flat)
+    qtbot.waitUntil(lambda: f"flat {OURS[0]}" in names(viewer))
+    one = dock.session.prompts.click((8, 8))
+    qtbot.waitUntil(lambda: one.pending is None)
+    viewer.layers.remove(flat)
+    qtbot.waitUntil(lambda: dock.layers.image is image)
+    qtbot.waitUntil(lambda: "flat prompts" not in names(viewer))
+    assert dock.session.volume.is_3d
 
 
 @pytest.mark.parametrize("by", ["cross", "viewer", "window"])

@@ -188,7 +188,7 @@ def test_stopping_takes_the_layers_away_unless_something_is_open(prompting, qtbo
     qtbot.waitUntil(lambda: [layer.name for layer in viewer.layers] == ["embryo"])
 
 
-def test_everything_through_z_and_the_picture(prompting, qtbot):
+def test_through_z_and_the_picture(prompting, qtbot):
     viewer, dock, prompts = prompting
     click(qtbot, dock.model.picture)
     qtbot.waitUntil(lambda: "embryo as the model sees it" in viewer.layers)
@@ -271,3 +271,44 @@ def test_every_control_has_a_tooltip_and_disabled_ones_say_why(prompt_window):
     buttons = [child for child in dock.findChildren(QAbstractButton) if not child.isEnabled()]
     assert buttons
     assert all("Not now:" in button.toolTip() for button in buttons)
+
+
+def test_everything_in_the_plane_is_thinned_out_and_accepted(prompting, qtbot):
+    viewer, dock, prompts = prompting
+    prompts.everything(points_per_side=10, least_stability=0.0, least_score=0.8)
+    qtbot.waitUntil(lambda: len(prompts.objects) >= 2)
+    click_at(qtbot, viewer, dock, 8, 8)  # takes the one that is shown there in hand
+    qtbot.waitUntil(lambda: prompts.current is not None)
+    before = len(prompts.objects)
+    qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: len(prompts.objects) == before - 1)
+    qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: len(prompts.objects) == before)
+    qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not prompts.objects)
+    assert count(viewer.layers["embryo cells"].data) == before
+
+
+def test_why_through_z_stopped_is_said(prompting, qtbot):
+    viewer, dock, prompts = prompting
+    stack = np.zeros((6, 32, 40), np.uint32)
+    stack[3:, :, :20] = 9
+    dock.session.adopt(stack)
+    click_at(qtbot, viewer, dock, 8, 8)
+    qtbot.waitUntil(lambda: found(prompts) == {1: 64})
+    qtbot.waitUntil(dock.objects.buttons["through"].isEnabled)
+    click(qtbot, dock.objects.buttons["through"])
+    qtbot.waitUntil(lambda: bool(prompts.current.stops))
+    qtbot.waitUntil(lambda: any("Stopped at plane" in s for s in dock.notices.sentences))
+
+
+def test_the_voxel_size_may_be_stated_while_prompting(prompting, qtbot):
+    viewer, dock, prompts = prompting
+    image = viewer.layers["embryo"]
+    image.scale = (1.0, 0.25, 0.25)
+    layers = dock.run.layers
+    qtbot.waitUntil(lambda: layers.shown and np.allclose(layers.points.scale, image.scale))
+    viewer.fit_to_view()
+    qtbot.wait(100)
+    click_at(qtbot, viewer, dock, 8, 8)
+    qtbot.waitUntil(lambda: found(prompts) == {1: 64})

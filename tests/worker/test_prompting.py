@@ -90,6 +90,9 @@ def test_weights_that_are_not_there(monkeypatch, tmp_path):
     assert "download them" not in operations.weights_missing("medsam", None)
     assert operations.weights_missing("mobile-sam", tmp_path / "mine.pt") == ""
     (tmp_path / "mobile_sam.pt").write_bytes(b"weights")
+    assert "its size differs" in operations.weights_missing("mobile-sam", None)
+    with (tmp_path / "mobile_sam.pt").open("wb") as file:
+        file.truncate(40_728_226)
     assert operations.weights_missing("mobile-sam", None) == ""
 
 

@@ -43,8 +43,9 @@ class PromptInput(PromptVolume):
         Returns
         -------
         PromptObject or None
-            The object that it belongs to; None if the voxel cannot be prompted, which is said as
-            a notice.
+            The object that it belongs to, or, with none in hand, the open one that is shown
+            there already, which is only taken in hand; None if the voxel cannot be prompted,
+            which is said as a notice.
 
         Raises
         ------
@@ -57,6 +58,10 @@ class PromptInput(PromptVolume):
         if positive and self._taken(place):
             return None
         with self._lock:
+            if positive and self.current is None:
+                shown = self._hand_at(tuple(round(at) for at in place))
+                if shown is not None:
+                    return shown
             one = self._object(begins=positive)
             if one is None:
                 raise InputError(
@@ -144,6 +149,15 @@ class PromptInput(PromptVolume):
                     self.prompts_changed.emit()
                     return
 
+    def hand(self, number: int) -> None:
+        """Take an open object in hand."""
+        with self._lock:
+            if number in self.objects:
+                self.current = self.objects[number]
+                self._look_back(self.current)
+                self.prompts_changed.emit()
+                self.changed.emit()
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _object(self, begins: bool) -> PromptObject | None:
@@ -159,10 +173,25 @@ class PromptInput(PromptVolume):
     def _say(self, one: PromptObject, said: Said) -> PromptObject:
         one.said[said.number] = said
         self.current = one
+        self.session.last_error = None  # what was refused before is past
         self.last_plane = said.plane
         self._ask_again(one, said)
         self.prompts_changed.emit()
         return one
+
+    def _look_back(self, one: PromptObject) -> None:
+        """The prompt made last is now the last one of this object."""
+        self.last_plane = next(reversed(one.planes), self.last_plane)
+
+    def _hand_at(self, place: tuple[int, ...]) -> PromptObject | None:
+        """Take the open object in hand that is shown at a voxel, if there is one."""
+        if self.preview is None:
+            return None
+        number = int(self.preview.labels[place])
+        if number not in self.objects:
+            return None
+        self.hand(number)
+        return self.objects[number]
 
     def _taken(self, place: tuple[float, ...]) -> bool:
         """Whether a voxel belongs to an object that stays; that is said."""

@@ -32,6 +32,8 @@ class PromptVolume(PromptAnswers):
     #: The 8-bit picture that the model sees of a plane: (plane, array of uint8 (rows, cols, 3)).
     pictured: ClassVar[Signal] = Signal(object, object)
 
+    _carrying = 0  # number of the object that was carried through z last
+
     def through_z(
         self,
         first: int | None = None,
@@ -88,6 +90,7 @@ class PromptVolume(PromptAnswers):
                 if self.objects.get(one.number) is one and one.revision == revision:
                     self._carry(one, plane, begun, steps)
 
+            self._carrying = one.number
             return self.session._submit(
                 "through z", "through z", arguments, land, lane="encode", priority=Priority.VIEW
             )

@@ -46,7 +46,9 @@ class Prompting(PromptInput):
         session.labels_changed.connect(self._on_labels)
         session.result_changed.connect(self._on_result)
         self._accept_later: set[int] = set()
+        self._thrown: list[PromptObject] = []
         self.changed.connect(self._on_changed)
+        session.status_changed.connect(self._on_changed)
         session.parameters.events.spacing.connect(self._on_spacing)
         self._on_volume(session.volume)
 
@@ -130,15 +132,6 @@ class Prompting(PromptInput):
             self.prompts_changed.emit()
             self.changed.emit()
 
-    def hand(self, number: int) -> None:
-        """Take an open object in hand."""
-        with self._lock:
-            if number in self.objects:
-                self.current = self.objects[number]
-                self._look_back(self.current)
-                self.prompts_changed.emit()
-                self.changed.emit()
-
     def accept(self) -> list[int]:
         """Write every open object that was found into the labels; return their ids.
 
@@ -147,7 +140,7 @@ class Prompting(PromptInput):
         is still on its way is accepted when it is there, and the next prompt begins another.
         """
         with self._lock:
-            later = {one.number for one in self.objects.values() if one.pending is not None}
+            later = {one.number for one in self.objects.values() if self._awaited(one)}
             self._accept_later |= later
             if self.current is not None and self.current.number in later:
                 self.current = None
@@ -159,6 +152,7 @@ class Prompting(PromptInput):
             parts = [(one, part) for one, part in found if part is not None]
             if not parts:
                 return []
+            self._thrown = []
             labels = self._writable_labels()
             kept = self.commits.commit(labels, parts, self.settings.overwrite)
             left = [one for one, _ in parts if one not in kept]
@@ -178,17 +172,41 @@ class Prompting(PromptInput):
             return [one.label for one in kept if one.label is not None]
 
     def discard(self) -> None:
-        """Drop the object in hand; without one, all open objects. Labels stay as they are."""
+        """Drop the object in hand; without one, all open objects. Labels stay as they are.
+
+        `bring_back` undoes it, until something else is discarded or accepted.
+        """
         with self._lock:
             dropped = [self.current] if self.current is not None else list(self.objects.values())
+            # a cell that was only reopened is in the labels as before
+            self._thrown = [o for o in dropped if not o.empty and (o.label is None or o.revision)]
             with self._shown_at_once():
                 for one in dropped:
                     self._drop(one)
             self.prompts_changed.emit()
             self.changed.emit()
 
+    @property
+    def can_bring_back(self) -> bool:
+        """Whether something was just discarded."""
+        return bool(self._thrown)
+
+    def bring_back(self) -> None:
+        """Open again what was discarded last."""
+        with self._lock:
+            thrown, self._thrown = self._thrown, []
+            self.objects.update({one.number: one for one in thrown})
+            if len(thrown) == 1:
+                self.current = thrown[0]
+                self._look_back(thrown[0])
+            self._show_all()
+            self.prompts_changed.emit()
+            self.changed.emit()
+
     def reopen(self, position: Sequence[float]) -> PromptObject | None:
         """Take the object at a voxel in hand again, with its prompts; None on background.
+
+        An open object that is shown there is taken in hand as it is.
 
         Raises
         ------
@@ -198,8 +216,9 @@ class Prompting(PromptInput):
         place = tuple(round(at) for at in self._voxel(position))
         labels = self.session.labels
         label = 0 if labels is None else int(labels[place])
-        if labels is None or label == 0:
-            return None
+        if label == 0:
+            return self._hand_at(place)  # one that is open already
+        assert labels is not None
         if label in self.commits.locked:
             raise InputError(f"Cell {label} is locked: unlock it before you change it.")
         with self._lock:
@@ -253,10 +272,6 @@ class Prompting(PromptInput):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _look_back(self, one: PromptObject) -> None:
-        """The prompt made last is now the last one of this object."""
-        self.last_plane = next(reversed(one.planes), self.last_plane)
-
     def _is_still(
         self, known: PromptObject, label: int, region: tuple[slice, ...], mask: NDArray[np.bool_]
     ) -> bool:
@@ -282,6 +297,7 @@ class Prompting(PromptInput):
         return bool(locked)
 
     def _after_history(self, step: Step) -> None:
+        self._thrown = []
         """Open objects that are in the labels follow what was taken back or made again."""
         labels = self.session.labels
         for one in list(self.objects.values()):
@@ -297,13 +313,21 @@ class Prompting(PromptInput):
 
     def _on_volume(self, volume: Any) -> None:
         with self._lock:
+            self._thrown, left = [], sum(bool(one.parts) for one in self.objects.values())
             self._reset(volume)
+            if left and volume is not None:
+                were = "objects were" if left > 1 else "object was"
+                self.session._notice(
+                    f"{left} open {were} not accepted before another image was chosen, and went "
+                    "with the former one."
+                )
             self.prompts_changed.emit()
             self.changed.emit()
 
     def _on_labels(self, labels: Any) -> None:
         if self._making_labels:
             return
+        self._thrown = []
         if labels is not None and self.session.result is not None:
             self.commits.forget_history()  # what was prompted or locked has kept its id
         else:
@@ -312,14 +336,19 @@ class Prompting(PromptInput):
                 one.label = one.region = None
         self._show_all()
 
-    def _on_changed(self) -> None:
+    def _awaited(self, one: PromptObject) -> bool:
+        """Whether more of an object is on its way."""
+        carried = self._carrying == one.number and "through z" in self.session._jobs
+        return one.pending is not None or carried
+
+    def _on_changed(self, *_: object) -> None:
         """Accept what was to be accepted as soon as it is there."""
         there = [
             self.objects[number]
             for number in sorted(self._accept_later)
-            if number in self.objects and self.objects[number].pending is None
+            if number in self.objects and not self._awaited(self.objects[number])
         ]
-        self._accept_later &= {n for n in self.objects if self.objects[n].pending is not None}
+        self._accept_later &= {n for n, one in self.objects.items() if self._awaited(one)}
         if there:
             self._accept(there)
 

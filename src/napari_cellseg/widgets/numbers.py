@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QLineEdit, QWidget
 
 from napari_cellseg.widgets.style import set_role
@@ -31,6 +32,16 @@ class NumberEdit(QLineEdit):
         self.editingFinished.connect(self._on_edited)
         self.textEdited.connect(self._mark)
         self._said = self.text()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Keep Enter and Esc, which mean something else in the window around the field."""
+        super().keyPressEvent(event)
+        if event is not None and event.key() in (
+            Qt.Key.Key_Return,
+            Qt.Key.Key_Enter,
+            Qt.Key.Key_Escape,
+        ):
+            event.accept()
 
     @property
     def value(self) -> float | None:

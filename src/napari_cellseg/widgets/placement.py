@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_cellseg.errors import InputError
+
 if TYPE_CHECKING:
     from napari.layers import Image
 
@@ -78,3 +80,25 @@ def placement(
         "units": tuple(image.units[index] for index in at),
         "axis_labels": tuple(letters),
     }
+
+
+def check_upright(image: Image) -> None:
+    """Refuse a layer whose voxels do not lie along the viewer's axes.
+
+    Raises
+    ------
+    InputError
+        If it is rotated, sheared or has a transform of its own.
+    """
+    plain = image.ndim
+    for name in ("rotate", "shear"):
+        matrix = np.asarray(getattr(image, name))
+        if not np.allclose(matrix, np.eye(plain) if matrix.ndim == 2 else 0):
+            break
+    else:
+        if np.allclose(image.affine.affine_matrix, np.eye(plain + 1)):
+            return
+    raise InputError(
+        f"The layer “{image.name}” is rotated, sheared or transformed in the viewer: reset that to "
+        "prompt it."
+    )

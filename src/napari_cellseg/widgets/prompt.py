@@ -17,7 +17,7 @@ from napari_cellseg.widgets.prompt_model import PromptModel
 from napari_cellseg.widgets.prompt_objects import PromptObjects
 from napari_cellseg.widgets.prompt_run import PromptRun
 from napari_cellseg.widgets.prompt_scene import PromptScene
-from napari_cellseg.widgets.prompt_show import NO_IMAGE, in_hand, ready, reasons
+from napari_cellseg.widgets.prompt_show import NO_IMAGE, in_hand, ready, reasons, stopped
 from napari_cellseg.widgets.prompt_source import PromptSource
 from napari_cellseg.widgets.prompt_tools import PromptTools, Tool
 from napari_cellseg.widgets.session_dock import SessionDock
@@ -60,6 +60,7 @@ class PromptDock(SessionDock):
     def join(self) -> None:
         """Follow the settings, the image and what is prompted."""
         self.session.prompts.settings.changed.connect(self._on_setting)
+        self.session.prompts.prompts_changed.connect(self._on_prompts)
         self.image.changed.connect(self._on_image)
         self.run.connect_session()
         self.scene.connect_session()
@@ -68,6 +69,7 @@ class PromptDock(SessionDock):
     def leave(self) -> None:
         """Follow them no more."""
         self.session.prompts.settings.changed.disconnect(self._on_setting)
+        self.session.prompts.prompts_changed.disconnect(self._on_prompts)
         self.image.changed.disconnect(self._on_image)
         self.run.disconnect_session()
         self.scene.disconnect_session()
@@ -127,7 +129,9 @@ class PromptDock(SessionDock):
     def _on_tool(self, tool: Tool) -> None:
         if not self.session.prompts.active:
             self.run.tool = tool
-            self.run.start()
+            if not self._without_model(self.scene.missing):
+                self.run.start()
+            self.refresh()
         else:
             self.run.use(tool)
 
@@ -142,6 +146,11 @@ class PromptDock(SessionDock):
     def _on_image(self) -> None:
         self.run.settle_soon()
         self.refresh()
+
+    def _on_prompts(self) -> None:
+        """What was refused before is past: something else was done."""
+        self._said = ""
+        self._on_status(self.session.status)
 
     def _on_setting(self, name: str) -> None:
         if name in ("model", "checkpoint"):
@@ -196,8 +205,9 @@ class PromptDock(SessionDock):
             self.objects.show_keys(self._listed, ACTIONS)
         one = prompts.current
         said = session.notices[-1:] if session.notices else ()
+        problem = one.problem if one is not None else ""
         self.notices.show_sentences(
-            [one.problem if one is not None else "", *said, *self.run.key_problems]
+            [problem, *stopped(session), *said, *self.run.key_problems]
         )
 
     def _without_model(self, missing: str) -> str:
@@ -230,6 +240,8 @@ class PromptDock(SessionDock):
             return prompts.field.reason or RULE
         if prompts.waiting:
             return "Working…"
+        if self.scene.missing and not prompts.settings.in_3d:
+            return NO_WEIGHTS
         return "On: click the cells in the image; drag to move the view."
 
 

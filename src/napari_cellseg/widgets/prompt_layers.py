@@ -93,6 +93,19 @@ class PromptLayers:
             and self._image is not None
             and self._image() is self._layers.image
             and np.may_share_memory(self.preview.data, preview.labels)
+            and self._placed()
+        )
+
+    def _placed(self) -> bool:
+        """Whether they lie where the image does: its scale may have been stated since."""
+        image, axes = self._layers.image, self._session.label_axes
+        if image is None or self.preview is None:
+            return False
+        place = placement(image, self._layers.axes, axes, (0,) * len(axes))
+        return all(
+            np.shape(place[name]) == np.shape(getattr(self.preview, name))
+            and np.allclose(place[name], getattr(self.preview, name))
+            for name in ("scale", "translate")
         )
 
     def owns(self, layer: Any) -> bool:
@@ -199,8 +212,8 @@ class PromptLayers:
 
     def draw(self) -> None:
         """Draw the session's prompts anew."""
-        if self.points is None or self.boxes is None:
-            return
+        if self.points is None or self.boxes is None or not self.fitting:
+            return  # another image is being taken up: `settle` replaces the layers
         self.drawing = True
         try:
             self._draw_points(self.points)
@@ -210,13 +223,13 @@ class PromptLayers:
 
     def redraw(self, region: tuple[slice, ...]) -> None:
         """Show a box of the preview that has changed."""
-        if self.preview is not None:
+        if self.preview is not None and self.fitting:
             redraw(self.preview, self._region(region))
 
     def draw_outline(self) -> None:
         """Outline the object in hand where it is shown."""
         viewer, prompts = self._viewer(), self._session.prompts
-        if self.outline is None or self._outline is None or viewer is None:
+        if self.outline is None or self._outline is None or viewer is None or not self.fitting:
             return
         flat = viewer.dims.ndisplay == 2
         if self.outline.visible != flat:

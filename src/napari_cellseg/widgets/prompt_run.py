@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_cellseg.errors import CellsegError, InputError
 from napari_cellseg.prompts.plane_view import Plane
 from napari_cellseg.prompts.ray import RULE
+from napari_cellseg.widgets.placement import check_upright
 from napari_cellseg.widgets.preferences import preferences
 from napari_cellseg.widgets.prompt_edits import PromptEdits
 from napari_cellseg.widgets.prompt_keys import PromptKeys, usable_keys
@@ -143,7 +144,7 @@ class PromptRun(QObject):
             self.failed.emit(InputError("Open an image first: there is nothing to prompt."))
             self.changed.emit()
             return
-        if not self._do(self._scene.prepare):
+        if not self._do(check_upright, image) or not self._do(self._scene.prepare):
             self.changed.emit()
             return
         if not self.layers.shown:  # they may have been changed in the preferences
@@ -187,7 +188,7 @@ class PromptRun(QObject):
             "discard": prompts.discard,
             "cycle": prompts.cycle,
             "next": prompts.next_object,
-            "undo": prompts.undo,
+            "undo": prompts.bring_back if prompts.can_bring_back else prompts.undo,
             "redo": prompts.redo,
             "through": self._scene.through_z,
             "everything": self._scene.everything,

@@ -88,6 +88,14 @@ def in_hand(session: Session) -> str:
     return " · ".join(parts)
 
 
+def stopped(session: Session) -> tuple[str, ...]:
+    """Say where the object in hand ended when it was carried through z, and why."""
+    one = session.prompts.current
+    if one is None:
+        return ()
+    return tuple(f"Stopped at plane {index}: {why}." for index, why in sorted(one.stops.items()))
+
+
 def reasons(session: Session, plane: Plane | None, missing: str) -> dict[str, str]:
     """Say of each verb why it cannot be used now; empty where it can."""
     prompts = session.prompts
@@ -105,12 +113,17 @@ def reasons(session: Session, plane: Plane | None, missing: str) -> dict[str, st
         everything = "Turn to a 2D view of the image first."
     if not everything and not prompts.active:
         everything = "Turn prompting on first."
+    model = prompts.encoding.model
+    if not everything and model is not None and not model.points:
+        everything = f"{model.title} takes no points, which this asks: choose another model."
     return {
         "accept": nothing or ("" if found else "Nothing was found yet: click a cell."),
         "discard": nothing or ("" if prompts.objects else "There is no open object."),
         "next": nothing or ("" if one is not None else "There is no object in hand."),
         "through": through,
         "everything": everything,
-        "undo": "" if prompts.commits.can_undo else "Nothing was accepted yet.",
+        "undo": ""
+        if prompts.can_bring_back or prompts.commits.can_undo
+        else "Nothing was accepted or discarded yet.",
         "redo": "" if prompts.commits.can_redo else "Nothing was taken back.",
     }

@@ -193,6 +193,7 @@ class SessionDock(QWidget):
 
     def _on_status(self, status: Status) -> None:
         if status.busy:
+            self._said = ""
             self.strip.progress(-1.0 if status.fraction is None else status.fraction, status.text)
         elif self.session.last_error is not None:
             self.strip.error(str(self.session.last_error))

@@ -72,8 +72,16 @@ def weights_missing(model: str, checkpoint: Files) -> str:
     from napari_cellseg.prompts.registry import predictor_info
 
     info = predictor_info(model)
-    if checkpoint is not None or (model_folder() / info.file).is_file():
+    file = model_folder() / info.file
+    if checkpoint is not None:
         return ""
+    if file.is_file():
+        if info.size is None or file.stat().st_size == info.size:
+            return ""
+        return (
+            f"{str(file)!r} is not the published file of {info.title} (its size differs): download "
+            "it again, or put the right one there."
+        )
     fetch = "download them, or " if info.url is not None else ""
     return (
         f"The weights of {info.title} are not on this machine: "
