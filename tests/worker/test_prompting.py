@@ -88,6 +88,7 @@ def test_weights_that_are_not_there(monkeypatch, tmp_path):
     assert "download them, or" in said
     assert "mobile_sam.pt" in said
     assert "download them" not in operations.weights_missing("medsam", None)
+    assert "two files" in operations.weights_missing("pa-sam", None)
     assert operations.weights_missing("mobile-sam", tmp_path / "mine.pt") == ""
     (tmp_path / "mobile_sam.pt").write_bytes(b"weights")
     assert "its size differs" in operations.weights_missing("mobile-sam", None)

@@ -82,6 +82,11 @@ def weights_missing(model: str, checkpoint: Files) -> str:
             f"{str(file)!r} is not the published file of {info.title} (its size differs): download "
             "it again, or put the right one there."
         )
+    if info.family == "pa-sam":
+        return (
+            f"{info.title} needs two files, SAM's vit_b and its own decoder (from {info.page}): "
+            f"choose both together, or put a merged file at {str(file)!r}."
+        )
     fetch = "download them, or " if info.url is not None else ""
     return (
         f"The weights of {info.title} are not on this machine: "
