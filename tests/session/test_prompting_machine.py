@@ -190,7 +190,8 @@ class Prompted(RuleBasedStateMachine):
 
     @rule(first=st.booleans())
     def accept(self, first):
-        waits = any(one.pending is not None for one in self.prompts.objects.values())
+        with self.session._lock:
+            waits = any(self.prompts._awaited(one) for one in self.prompts.objects.values())
         if first or waits:  # what is waited for would be accepted when it comes
             self.settle()
         with self.session._lock:
