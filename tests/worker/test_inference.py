@@ -443,7 +443,8 @@ def test_each_lane_has_its_share_of_torch_threads(inference: InferenceWorker) ->
     held = inference.submit("test hold", {"gate": gate}, lane="batch")
     assert gate.running.wait(WAIT)
     assert inference.submit("test threads", lane="encode").wait(WAIT) == 6
-    assert inference.submit("test threads", lane="decode").wait(WAIT) == 2
+    clicks = inference.submit("test threads", lane="decode").wait(WAIT)
+    assert clicks == (4 if sys.platform.startswith("linux") else 2)  # where others step back
     gate.open.set()
     held.wait(WAIT)
 

@@ -81,7 +81,7 @@ class Preview:
         self._shown.pop(number, None)
         if former is not None:
             here = self.labels[former.region]
-            here[here == number] = 0
+            np.copyto(here, np.uint32(0), where=here == number)
             for other, covered in self._shown.items():
                 if _touch(covered.region, former.region):
                     self._fill(other, covered)
@@ -102,7 +102,10 @@ class Preview:
 
     def _fill(self, number: int, part: Part) -> None:
         here = self.labels[part.region]
-        here[part.mask & ((here == 0) | (here > number))] = number
+        where = part.mask
+        if any(n != number and _touch(o.region, part.region) for n, o in self._shown.items()):
+            where = where & ((here == 0) | (here > number))
+        np.copyto(here, np.uint32(number), where=where)
 
 
 def _same(one: Part, other: Part) -> bool:

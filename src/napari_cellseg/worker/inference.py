@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from napari_cellseg.errors import Cancelled, ModelError
 from napari_cellseg.worker.job import Deliver, Job, JobState, Priority
-from napari_cellseg.worker.lane import Lane, shares, usable_cpus
+from napari_cellseg.worker.lane import STEPS_BACK, Lane, shares, usable_cpus
 from napari_cellseg.worker.memory import MemoryHint, steps_down, with_less_memory
 from napari_cellseg.worker.models import ModelCache
 from napari_cellseg.worker.registry import JobContext, find
@@ -253,7 +253,7 @@ class InferenceWorker:
 
         try:
             if operation.uses_torch:
-                lane.share_torch(self._alone(lane))
+                lane.share_torch(self._for_click(lane))
             result = with_less_memory(
                 attempt,
                 steps_down(
@@ -274,9 +274,10 @@ class InferenceWorker:
         else:
             self._finish(job, JobState.DONE, result)
 
-    def _alone(self, lane: Lane) -> int | None:
-        """Threads for a click while the other lanes rest: what they leave unused, up to a few."""
-        if lane.yields or any(other.running for other in self._lanes.values() if other.yields):
+    def _for_click(self, lane: Lane) -> int | None:
+        """Threads for a click: a few, where other lanes rest, or step back for it."""
+        resting = not any(other.running for other in self._lanes.values() if other.yields)
+        if lane.yields or not (resting or STEPS_BACK):
             return None
         return max(lane.threads, min(self._threads, MOST_TO_DECODE))
 

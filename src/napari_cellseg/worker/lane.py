@@ -12,6 +12,9 @@ from collections.abc import Callable
 
 from napari_cellseg.worker.job import Job
 
+STEPS_BACK = sys.platform.startswith("linux")
+"""Whether threads can yield to others: on Linux a niceness is a thread's own."""
+
 NICER = 10
 """Steps by which lanes that yield are nicer: a click then gets nine tenths of a processor."""
 
@@ -124,11 +127,8 @@ class Lane:
 
 
 def step_back() -> None:
-    """Let this thread, and those that it will start, wait for others where processors are few.
-
-    On Linux a niceness is a thread's own; elsewhere it is the process's, and stays as it is.
-    """
-    if not sys.platform.startswith("linux"):
+    """Let this thread, and those that it will start, wait for others where processors are few."""
+    if not STEPS_BACK:
         return
     thread = threading.get_native_id()
     with contextlib.suppress(OSError):  # a container may forbid it: then all are equal
