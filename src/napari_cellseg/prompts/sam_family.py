@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +30,7 @@ from napari_cellseg.prompts.sam_parts import SamParts
 _RECENT = 4
 
 
-class SamFamily:
+class SamFamily(ABC):
     """A predictor made of SAM's parts.
 
     Parameters
@@ -83,13 +84,13 @@ class SamFamily:
         with torch.inference_mode():
             return MaskTokens(self.parts.prompt_encoder, self.parts.mask_decoder)
 
+    @abstractmethod
     def square(self, pixels: NDArray[np.uint8], frame: Frame) -> Tensor:
         """Fit a picture (rows, cols, 3) into the model's input, float32 (3, 1024, 1024)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def features(self, square: Tensor, cancel: threading.Event | None) -> Mapping[str, Tensor]:
         """Run the encoder on the model's input; see `Embedding.features`."""
-        raise NotImplementedError
 
     def prepare(self, features: Mapping[str, Tensor], dense: Tensor | None) -> Ready:
         """Do what does not depend on points and boxes."""

@@ -1,14 +1,16 @@
-"""How a session describes itself: the recipe of its parameters, and of the labels it shows."""
+"""How a session describes itself: recipes, and regions of its image."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_cellseg.errors import InputError
 from napari_cellseg.session import recipe as recipes
 from napari_cellseg.session.jobs import SessionJobs
 from napari_cellseg.session.parameters import Parameters
-from napari_cellseg.session.records import Proposal
+from napari_cellseg.session.records import Proposal, Region
 
 
 class SessionRecipes(SessionJobs):
@@ -67,3 +69,22 @@ class SessionRecipes(SessionJobs):
     def load_recipe(self, path: str | Path) -> None:
         """Take the parameters of a recipe file."""
         self.use_recipe(recipes.read_recipe(path))
+
+    def _checked(self, region: Sequence[slice]) -> Region:
+        """Return the region with plain bounds, cut to the image.
+
+        Raises
+        ------
+        InputError
+            It does not fit the label axes or is empty.
+        """
+        shape, axes = self.label_shape, self.label_axes
+        if len(region) != len(shape):
+            raise InputError(
+                f"The region has {len(region)} slices and the image {len(shape)} axes ({axes})."
+            )
+        bounds = [part.indices(length) for part, length in zip(region, shape, strict=True)]
+        for axis, (start, stop, step) in zip(axes, bounds, strict=True):
+            if stop <= start or step != 1:
+                raise InputError(f"The region is empty or uneven along {axis}: choose another.")
+        return tuple(slice(start, stop) for start, stop, _ in bounds)

@@ -297,8 +297,8 @@ class Prompting(PromptInput):
         return bool(locked)
 
     def _after_history(self, step: Step) -> None:
-        self._thrown = []
         """Open objects that are in the labels follow what was taken back or made again."""
+        self._thrown = []
         labels = self.session.labels
         for one in list(self.objects.values()):
             regions = [change.region for change in step.changes if one.label in change.ids]

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_cellseg.errors import InputError
 from napari_cellseg.session.described import SessionRecipes
 from napari_cellseg.session.merge import Merged
 from napari_cellseg.session.operations import Landed, as_labels, inside
 from napari_cellseg.session.prompting import Prompting
-from napari_cellseg.session.records import Proposal, Region, Run
+from napari_cellseg.session.records import Proposal, Run
 from napari_cellseg.worker import Deliver, InferenceWorker, Job, Priority
 
 if TYPE_CHECKING:
@@ -359,25 +358,6 @@ class Session(SessionRecipes):
         values = self.parameters.as_dict()
         del values["spacing"], values["region"]
         return {**values, "volume": self._spaced()}
-
-    def _checked(self, region: Sequence[slice]) -> Region:
-        """Return the region with plain bounds, cut to the image.
-
-        Raises
-        ------
-        InputError
-            It does not fit the label axes or is empty.
-        """
-        shape, axes = self.label_shape, self.label_axes
-        if len(region) != len(shape):
-            raise InputError(
-                f"The region has {len(region)} slices and the image {len(shape)} axes ({axes})."
-            )
-        bounds = [part.indices(length) for part, length in zip(region, shape, strict=True)]
-        for axis, (start, stop, step) in zip(axes, bounds, strict=True):
-            if stop <= start or step != 1:
-                raise InputError(f"The region is empty or uneven along {axis}: choose another.")
-        return tuple(slice(start, stop) for start, stop, _ in bounds)
 
     def _propose(self, run: Run, kind: Literal["try", "relabel", "segment"]) -> None:
         region, segmentation = run.region, run.segmentation
