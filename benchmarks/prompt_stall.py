@@ -25,18 +25,23 @@ def measure_prompts(planes: int = PLANES, side: int = SIDE) -> dict[str, Any]:
     """
     import napari
     import torch
+    from napari.settings import get_plugin_settings
 
     from napari_cellseg.networks.tiny_vit import TinyViT
     from napari_cellseg.prompts.sam_parts import SamParts, mask_decoder
+    from napari_cellseg.widgets.preferences import PLUGIN
 
     torch.seed()  # weights that no cache knows
     viewer = napari.Viewer(show=True)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "random.pt"
         torch.save(SamParts(TinyViT(), mask_decoder()).state_dict(), weights)
+        cache = get_plugin_settings(PLUGIN).cache
+        former, cache.folder = cache.folder, folder  # not the user's own
         try:
             phases = _phases(viewer, planes, side, weights)
         finally:
+            cache.folder = former
             viewer.close()
     encoding = [phase["working_ms"] for phase in phases if phase["phase"].startswith("encode")]
     return {"phases": phases, "longest_ms": max(encoding)}
@@ -44,7 +49,6 @@ def measure_prompts(planes: int = PLANES, side: int = SIDE) -> dict[str, Any]:
 
 def _phases(viewer: Any, planes: int, side: int, weights: Path) -> list[Stall]:
     from napari_cellseg.worker import worker
-    from napari_cellseg.worker.scene import configure_cache
 
     _, dock = viewer.window.add_plugin_dock_widget("napari-cellseg", "Prompt")
     from qtpy.QtCore import QTimer
@@ -78,7 +82,6 @@ def _phases(viewer: Any, planes: int, side: int, weights: Path) -> list[Stall]:
         prompts.click((planes // 2, *place))
 
     prompts.settings.checkpoint = weights
-    configure_cache(weights.parent)  # not the user's own
     viewer.add_image(noise, name="noise", axis_labels=("z", "y", "x"))
     look(planes // 2)
     for _ in range(3):  # the first frames are drawn, and what the docks need is imported
