@@ -1,7 +1,7 @@
 """Committing an object of 56,000 voxels to labels, and taking it back, by the size of the labels.
 
-The object is a disc of eight planes, so that it fits every size. A locked neighbour reaches into
-it; the commit asks for every other object to be spared, which costs more than a list of ids.
+The object is a disc of eight planes, so that it fits every size. A neighbour reaches into it; the
+commit asks for every other object to be spared, which costs more than a list of ids.
 """
 
 import statistics
@@ -19,7 +19,7 @@ PLANES = 8
 def run_label_commit(
     runs: int = 50, sizes: tuple[tuple[int, int, int], ...] = (SMALL, LARGE, HUGE)
 ) -> dict[str, Any]:
-    """Time commit and undo in labels of several sizes.
+    """Time commit and undo in documents of several sizes.
 
     Parameters
     ----------
@@ -35,22 +35,24 @@ def run_label_commit(
         ``first_ms`` (the first commit, into memory that nobody has touched for long) and
         ``undo_ms`` (medians); ``ratio``: commit time of the second size over that of the first.
     """
-    from napari_cellseg.labels import write_object
+    from napari_cellseg.labels import LabelDocument
+    from napari_cellseg.labels.paint import painted
 
-    stacks = [_labels(size) for size in sizes]
+    documents = [LabelDocument(_labels(size), copy=False) for size in sizes]
     commits: list[list[float]] = [[] for _ in sizes]
     undos: list[list[float]] = [[] for _ in sizes]
     voxels = 0
     for _ in range(runs + 1):
-        for labels, commit, undo in zip(stacks, commits, undos, strict=True):
-            region, mask = _disc(labels.shape)
+        for document, commit, undo in zip(documents, commits, undos, strict=True):
+            region, mask = _disc(document.labels.shape)
             start = time.perf_counter()
-            change = write_object(labels, region, mask, 7, protected="all")
+            edits = painted(document.labels, region, mask, 7, protected="all")
+            step = document.apply(*edits)
             middle = time.perf_counter()
-            change.undo(labels)
+            document.undo()
             undo.append(time.perf_counter() - middle)
             commit.append(middle - start)
-            voxels = change.count
+            voxels = 0 if step is None else step.count
     rows = [
         {
             "shape": list(size),

@@ -13,6 +13,7 @@ from napari_cellseg.errors import Cancelled, CellsegError, InputError, ModelErro
 if TYPE_CHECKING:
     from napari_cellseg.evaluation import evaluate
     from napari_cellseg.flows import FlowField, Segmentation, instances, segment
+    from napari_cellseg.labels import Edit, LabelDocument, Mark
     from napari_cellseg.networks import load_network
     from napari_cellseg.prompts import Prompt, load_predictor
     from napari_cellseg.session import Session
@@ -24,7 +25,10 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 _HOME = {
+    "Edit": "labels",
     "FlowField": "flows",
+    "LabelDocument": "labels",
+    "Mark": "labels",
     "Prompt": "prompts",
     "Segmentation": "flows",
     "Session": "session",
@@ -41,8 +45,11 @@ _HOME = {
 __all__ = [
     "Cancelled",
     "CellsegError",
+    "Edit",
     "FlowField",
     "InputError",
+    "LabelDocument",
+    "Mark",
     "ModelError",
     "Prompt",
     "Segmentation",

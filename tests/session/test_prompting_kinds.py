@@ -278,25 +278,25 @@ def test_a_chosen_candidate_is_corrected_however_many_points_follow(prompted, ti
     assert again.choice == {plane: 2}
 
 
-def test_undo_leaves_locked_cells_alone(prompted):
+def test_locking_is_a_step_so_that_undo_never_changes_a_locked_cell(prompted):
     prompts = prompted.prompts
     prompts.click((2, 10, 12))
     assert quiet(prompted)
     prompts.accept()
     before = prompted.labels.copy()
     prompts.lock(1)
+    assert prompts.commits.locked == {1}
     prompts.undo()
     assert np.array_equal(prompted.labels, before)
-    assert any("locked" in notice for notice in prompted.notices)
-    prompts.unlock(1)
+    assert not prompts.commits.locked
     prompts.undo()
     assert not prompted.labels.any()
-    prompts.lock(*range(1, 9))
+    prompts.lock(1)
+    assert not prompts.commits.locked, "what is not there cannot be locked"
     prompts.redo()
-    assert not prompted.labels.any()
-    prompts.click((2, 10, 12))
-    assert quiet(prompted)
-    assert prompts.accept() == [9], "an id that is locked already is given to nobody"
+    prompts.redo()
+    assert prompts.commits.locked == {1}
+    assert np.array_equal(prompted.labels, before)
 
 
 def test_undo_leaves_reopened_cells_open(prompted):
@@ -325,11 +325,15 @@ def test_labels_that_come_back_have_no_history_of_others(prompted):
     assert quiet(prompted)
     assert prompts.accept() == [2]
     prompted.undo()
+    assert (prompted.labels == 1).all()
+    prompted.undo()
     assert prompted.labels is own
-    assert not prompts.commits.can_undo
+    assert list(prompts.commits.committed) == [1]
+    prompted.undo()
+    assert not own.any(), "their own history is still theirs"
     assert not prompts.commits.committed
+    assert not prompted.can("undo")
     prompted.remove_labels()
-    assert not prompts.commits.can_undo
     prompts.settings.overwrite = False
 
 

@@ -76,6 +76,7 @@ def test_open_segment_save(session: Session, tmp_path: Path, image: NDArray[np.f
     labels, spacing = read_labels(target)
     np.testing.assert_array_equal(labels, session.labels)
     assert spacing == (2.0, 0.5, 0.5)
+    session.labels[0, 0, 0] = 99
     session.note_edit()
     assert session.dirty
 
@@ -218,10 +219,15 @@ def test_undo_brings_back_the_labels_once(session: Session) -> None:
     session.parameters.probability = 0.2
     session.relabel().wait(WAIT)
     session.apply().wait(WAIT)
-    assert session.labels is not before
+    kept = before.copy()
+    assert not np.array_equal(session.labels, kept)
     session.undo()
-    assert session.labels is before
+    assert np.array_equal(session.labels, kept)
     assert session.result is result
+    session.redo()
+    assert not np.array_equal(session.labels, kept)
+    assert session.result is not result
+    session.undo()
     assert not session.can("undo")
     session.parameters.probability = 0.2
     session.relabel().wait(WAIT)
@@ -261,7 +267,7 @@ def test_stroke_while_segmenting_makes_it_a_proposal(session: Session, engine: F
     engine.running.clear()
     job = session.segment()
     assert engine.running.wait(WAIT)
-    session.note_edit()
+    session.stroke((np.array([0]), np.array([0]), np.array([0])), 99, gather=False)
     engine.gate.set()
     job.wait(WAIT)
     assert session.proposal is not None
@@ -504,9 +510,10 @@ def test_cells_kept_by_hand_are_counted_and_no_longer_said_after_undo(session: S
     assert session.labels is not None
     session.labels[0, 0, 0] = 99
     session.note_edit()
+    session.parameters.probability = 0.2
     session.segment().wait(WAIT)
     session.apply().wait(WAIT)
-    assert session.status.text == "3 cells"
+    assert session.status.text == "4 cells"
     assert session.notices == ("Kept 1 object that you changed.",)
     session.undo()
     assert session.notices == ()

@@ -143,9 +143,7 @@ def test_overwriting_is_only_on_demand(dock, viewer, qtbot):
     assert prompts.settings.several
 
 
-def test_the_cells_layer_shows_what_was_written_and_nothing_of_it_is_undone_by_napari(
-    dock, viewer, qtbot
-):
+def test_strokes_and_acceptances_are_undone_in_turn(dock, viewer, qtbot):
     start(qtbot, viewer, dock)
     prompts = dock.session.prompts
     one = prompts.click((2, 8, 8))
@@ -156,7 +154,13 @@ def test_the_cells_layer_shows_what_was_written_and_nothing_of_it_is_undone_by_n
     other = prompts.click((2, 20, 12))
     qtbot.waitUntil(lambda: other.pending is None)
     prompts.accept()
+    assert set(np.unique(cells.data)) == {0, 1, 9, 10}
     cells.undo()
+    assert set(np.unique(cells.data)) == {0, 1, 9}
+    cells.undo()
+    assert set(np.unique(cells.data)) == {0, 1}
+    cells.redo()
+    cells.redo()
     assert set(np.unique(cells.data)) == {0, 1, 9, 10}
 
 

@@ -19,7 +19,7 @@ OURS = ("open objects", "in hand", "boxes", "prompts")
 def listeners(prompts):
     """Signals that more is listening to than the session's own parts."""
     alone = Session()
-    names = ("changed", "prompts_changed", "preview_replaced", "labels_written", "pictured")
+    names = ("changed", "prompts_changed", "preview_replaced", "pictured")
     more = {n: len(getattr(prompts, n)) - len(getattr(alone.prompts, n)) for n in names}
     alone.close()
     return {name: number for name, number in more.items() if number}

@@ -1,5 +1,21 @@
-"""Labels: objects written into a label array, at the cost of the object and never of the volume."""
+"""Labels: a document of them that is edited in steps, undone without end, and never lost."""
 
-from napari_cellseg.labels.paint import Change, Protected, free_id, write_object
+from napari_cellseg.labels.core import Replacement
+from napari_cellseg.labels.document import LabelDocument
+from napari_cellseg.labels.edit import MOST, Change, Edit, Key, Mark, Step
+from napari_cellseg.labels.shelf import Shelved, documents_folder, new_folder, shelved
 
-__all__ = ["Change", "Protected", "free_id", "write_object"]
+__all__ = [
+    "MOST",
+    "Change",
+    "Edit",
+    "Key",
+    "LabelDocument",
+    "Mark",
+    "Replacement",
+    "Shelved",
+    "Step",
+    "documents_folder",
+    "new_folder",
+    "shelved",
+]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from napari_cellseg.errors import InputError
-from napari_cellseg.session.state import SessionState
+from napari_cellseg.session.documents import SessionDocuments
 from napari_cellseg.worker import Deliver, InferenceWorker, Job, JobState, Priority, worker
 from napari_cellseg.worker.inference import LaneName, deliver_here
 
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 _numbers = itertools.count(1)
 
 
-class SessionJobs(SessionState):
+class SessionJobs(SessionDocuments):
     """State with jobs: one at most of each verb is under way."""
 
     def __init__(self, deliver: Deliver | None, worker: InferenceWorker | None) -> None:
@@ -42,12 +42,14 @@ class SessionJobs(SessionState):
             self.closed.emit()
             self.volume = None
             self._forget()
+            self._close_documents()
         if self._used_worker is not None:
             self._used_worker.cancel_owner(self._id)
 
     def _forget(self) -> None:
         """Let go of everything that belongs to the present image."""
-        self.labels = self._baseline = self._previous = self.proposal = None
+        self._use_document(None)
+        self._baseline = self._previous = self.proposal = None
         self._applied = self._source = None
         self._told_edited = False
         self._edits += 1
@@ -94,6 +96,11 @@ class SessionJobs(SessionState):
     def _present_worker(self) -> InferenceWorker:
         self._used_worker = self._own_worker if self._own_worker is not None else worker()
         return self._used_worker
+
+    def deliver_call(self, call: Callable[[], None]) -> None:
+        """Take a call to the thread that may use results."""
+        if not self.is_closed:
+            self.deliver(call)
 
     def _locked(self, change: Callable[..., None]) -> Callable[..., None]:
         def run(*values: Any) -> None:

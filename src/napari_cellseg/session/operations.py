@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cellseg.flows import Segmentation
+    from napari_cellseg.labels import LabelDocument, Replacement
     from napari_cellseg.volume import Volume
 
     Labels = NDArray[np.uint32]
@@ -26,11 +28,19 @@ class Landed(NamedTuple):
     """A finished segmentation, ready to be shown.
 
     `merged` holds fresh labels to edit; None where a hand has changed the present ones, so that
-    this must be a proposal.
+    this must be a proposal. `prepared` is what the session's document takes, or a new document.
     """
 
     segmentation: Segmentation
     merged: Merged | None
+    prepared: LabelDocument | Replacement | None = None
+
+
+class Applied(NamedTuple):
+    """Merged labels, and what their document needs to know of them."""
+
+    merged: Merged
+    prepared: LabelDocument | Replacement
 
 
 def inside(labels: Labels, region: Region | None) -> Labels:
@@ -51,6 +61,8 @@ def segment_to_edit(
     timed: bool,
     volume: Volume,
     region: Region | None,
+    document: LabelDocument | None,
+    make: Callable[[Labels], LabelDocument],
     locked: tuple[int, ...] = (),
     **arguments: Any,
 ) -> Landed:
@@ -59,7 +71,16 @@ def segment_to_edit(
     if current is not None and (locked or has_edits(current, baseline)):
         return Landed(segmentation, None)
     merged = merge_labels(None, None, inside(segmentation.labels, region), region, shape, timed)
-    return Landed(segmentation, merged)
+    return Landed(segmentation, merged, _prepared(document, merged, make))
+
+
+@operation("open document")
+def open_document(context: JobContext, *, folder: Path) -> LabelDocument:
+    """Open a document from its folder."""
+    from napari_cellseg.labels import LabelDocument
+
+    context.check()
+    return LabelDocument.open(folder)
 
 
 @operation("apply")
@@ -72,11 +93,21 @@ def apply(
     region: Region | None,
     shape: tuple[int, ...],
     timed: bool,
+    document: LabelDocument | None,
+    make: Callable[[Labels], LabelDocument],
     locked: tuple[int, ...] = (),
-) -> Merged:
+) -> Applied:
     """Merge proposed labels into the present ones; see `napari_cellseg.session.merge`."""
     context.check()
-    return merge_labels(current, baseline, proposed, region, shape, timed, locked)
+    merged = merge_labels(current, baseline, proposed, region, shape, timed, locked)
+    return Applied(merged, _prepared(document, merged, make))
+
+
+def _prepared(
+    document: LabelDocument | None, merged: Merged, make: Callable[[Labels], LabelDocument]
+) -> LabelDocument | Replacement:
+    """Count and compare here rather than in the GUI's thread."""
+    return make(merged.labels) if document is None else document.prepare(merged.labels)
 
 
 @operation("read labels to adopt")

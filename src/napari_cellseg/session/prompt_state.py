@@ -21,6 +21,7 @@ from napari_cellseg.session.prompt_settings import PromptSettings
 from napari_cellseg.worker.scene import Scene
 
 if TYPE_CHECKING:
+    from napari_cellseg.labels import Change
     from napari_cellseg.session.merge import Labels
     from napari_cellseg.session.session import Session
     from napari_cellseg.volume import Volume
@@ -37,8 +38,6 @@ class PromptState:
     prompts_changed: ClassVar[Signal] = Signal()
     #: The preview array is another one (or None).
     preview_replaced: ClassVar[Signal] = Signal(object)
-    #: A box of the labels was written.
-    labels_written: ClassVar[Signal] = Signal(object)
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -47,7 +46,7 @@ class PromptState:
         self.encoding = PlaneEncoding(session, self.scene)
         self.field = FieldClicks(session)
         self.preview: Preview | None = None
-        self.commits = Commits()
+        self.commits = Commits(session)
         self.objects: dict[int, PromptObject] = {}
         self.current: PromptObject | None = None
         self.last_plane: Plane | None = None
@@ -58,8 +57,7 @@ class PromptState:
         self._tickets = itertools.count(1)
         self._making_labels = False
         self.encoding.changed.connect(self.changed.emit)
-        self.commits.written.connect(self.labels_written.emit)
-        self.commits.edited.connect(self._show_all)
+        session.stepped.connect(self._on_step)
 
     # -- what is asked of ------------------------------------------------------------------------
 
@@ -133,6 +131,9 @@ class PromptState:
                     "overwriting."
                 )
         self.preview.show(one.number, part)
+
+    def _on_step(self, change: Change) -> None:
+        """Follow what changed the cells: what is free, and what is still there, is another."""
 
     def _show_all(self) -> None:
         with self._shown_at_once():

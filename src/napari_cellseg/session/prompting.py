@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cellseg.errors import InputError
+from napari_cellseg.labels import Mark
 from napari_cellseg.prompts.plane_view import Plane
 from napari_cellseg.session.prompt_input import PromptInput
-from napari_cellseg.session.prompt_marks import Step, extent_of
 from napari_cellseg.session.prompt_object import Part, PromptObject, around
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_cellseg.labels import Change
     from napari_cellseg.session.session import Session
 
 
@@ -42,6 +43,8 @@ class Prompting(PromptInput):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
+        self._committing = False
+        self._document = session.document
         session.volume_changed.connect(self._on_volume)
         session.labels_changed.connect(self._on_labels)
         session.result_changed.connect(self._on_result)
@@ -153,8 +156,14 @@ class Prompting(PromptInput):
             if not parts:
                 return []
             self._thrown = []
-            labels = self._writable_labels()
-            kept = self.commits.commit(labels, parts, self.settings.overwrite)
+            self._writable_labels()
+            document = self.session._given_document()
+            overwrite, source = self.settings.overwrite, f"prompt {self.settings.model}"
+            self._committing = True
+            try:
+                kept = self.commits.commit(document, parts, overwrite, source)
+            finally:
+                self._committing = False
             left = [one for one, _ in parts if one not in kept]
             with self._shown_at_once():
                 for one in kept:
@@ -165,7 +174,6 @@ class Prompting(PromptInput):
                     "they are. Reopen them, or allow overwriting."
                 )
             if kept:
-                self.session._note_edit()
                 self._show_all()
             self.prompts_changed.emit()
             self.changed.emit()
@@ -229,7 +237,10 @@ class Prompting(PromptInput):
             known = self.commits.committed.get(label)
             one = PromptObject(self._next_object()) if known is None else known.copy()
             one.number = one.number if known is None else self._next_object()
-            region = extent_of(labels, place, lambda axis: self._axes[axis] == "t")
+            document = self.session._given_document()
+            t = place[0] if document.timed else 0
+            box = document.objects.box(label, t)
+            region = (slice(t, t + 1), *box) if document.timed else box
             mask = labels[region] == label
             if known is None or not self._is_still(known, label, region, mask):
                 # painted over since, or never prompted: what is there now counts
@@ -243,32 +254,22 @@ class Prompting(PromptInput):
             return one
 
     def undo(self) -> None:
-        """Take the last acceptance back, unless an object that it changed was locked since."""
-        with self._lock:
-            if self.commits.can_undo and self.session.labels is not None:
-                if self._held(self.commits.held()):
-                    return
-                self._after_history(self.commits.undo(self.session.labels))
+        """Take the last step back, whatever made it."""
+        if self.session.can("undo"):
+            self.session.undo()
 
     def redo(self) -> None:
         """Make it again."""
-        with self._lock:
-            if self.commits.can_redo and self.session.labels is not None:
-                if self._held(self.commits.held(undone=True)):
-                    return
-                self._after_history(self.commits.redo(self.session.labels))
+        if self.session.can("redo"):
+            self.session.redo()
 
     def lock(self, *labels: int) -> None:
-        """Protect objects: nothing that is prompted changes them, asked or not."""
-        with self._lock:
-            self.commits.locked.update(int(label) for label in labels)
-            self._show_all()
+        """Protect cells: nothing changes them, asked or not, until they are unlocked."""
+        self._set_locked(labels, True)
 
     def unlock(self, *labels: int) -> None:
         """Protect them no more."""
-        with self._lock:
-            self.commits.locked.difference_update(int(label) for label in labels)
-            self._show_all()
+        self._set_locked(labels, None)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -288,26 +289,36 @@ class Prompting(PromptInput):
         covered = int(np.count_nonzero(stored.mask & (here == label)))
         return covered == np.count_nonzero(mask) and bool((here[stored.mask] != 0).all())
 
-    def _held(self, locked: list[int]) -> bool:
-        """Whether locked objects are in the way; that is said."""
-        if locked:
-            self.session._notice_for_now(
-                f"Cell {locked[0]} is locked: unlock it to change what was accepted."
-            )
-        return bool(locked)
+    def _set_locked(self, labels: Sequence[int], value: bool | None) -> None:
+        document = self.session.document
+        if document is None:
+            return
+        wanted = {int(label) for label in labels}
+        known = document.objects.keys()
+        present = [key for key in known if key[1] in wanted]
+        marks = [Mark(t, label, "locked", value) for t, label in present]
+        document.apply(*marks, kind="lock" if value else "unlock")
 
-    def _after_history(self, step: Step) -> None:
+    def _on_step(self, change: Change) -> None:
         """Open objects that are in the labels follow what was taken back or made again."""
-        self._thrown = []
-        labels = self.session.labels
+        if self._committing:
+            return
+        document = self.session.document
+        if change.direction != "do":
+            self._thrown = []
         for one in list(self.objects.values()):
-            regions = [change.region for change in step.changes if one.label in change.ids]
-            if labels is None or one.label is None or one.region is None or not regions:
+            if one.label is None or one.region is None or document is None:
                 continue
-            one.region = around([one.region, *regions])
-            if not (labels[one.region] == one.label).any():
+            touched = [key for key in change.keys if key[1] == one.label]
+            if not touched or change.step.count == 0:
+                continue
+            t = one.region[0].start if document.timed else 0
+            if (t, one.label) in document.objects:
+                box = document.objects.box(one.label, t)
+                here = (slice(t, t + 1), *box) if document.timed else box
+                one.region = around([one.region, here])
+            elif change.direction != "do":
                 self._drop(one)
-        self.session._note_edit()
         self._show_all()
         self.changed.emit()
 
@@ -326,11 +337,11 @@ class Prompting(PromptInput):
 
     def _on_labels(self, labels: Any) -> None:
         if self._making_labels:
+            self._document = self.session.document
             return
         self._thrown = []
-        if labels is not None and self.session.result is not None:
-            self.commits.forget_history()  # what was prompted or locked has kept its id
-        else:
+        if self.session.document is not self._document:
+            self._document = self.session.document
             self.commits.forget()
             for one in self.objects.values():
                 one.label = one.region = None

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -27,8 +30,8 @@ class Status:
     busy : bool
     operation : str
         The verb that runs ("open", "try", "segment", "relabel", "apply", "save", "adopt",
-        "estimate_diameter", or of prompts "through z", "everything", "picture", "download"), ""
-        when idle.
+        "recover", "estimate_diameter", or of prompts "through z", "everything", "picture",
+        "download"), "" when idle.
     """
 
     text: str = "Open an image to begin."
@@ -46,6 +49,31 @@ class Availability:
 
     def __bool__(self) -> bool:
         return self.ok
+
+
+@dataclass(frozen=True)
+class JournalState:
+    """What of the labels' history is durable.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Where the journal is; None where there is none (yet).
+    saved : bool
+        Whether every step so far would survive a crash.
+    when : datetime or None
+        When the last step became durable, in UTC.
+    steps : int
+        Steps that can be undone.
+    trouble : str
+        What keeps steps from being saved now; "" where nothing does.
+    """
+
+    folder: Path | None = None
+    saved: bool = False
+    when: datetime | None = None
+    steps: int = 0
+    trouble: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,20 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_cellseg.session.described import SessionRecipes
+import numpy as np
+
+from napari_cellseg.labels import LabelDocument
 from napari_cellseg.session.merge import Merged
-from napari_cellseg.session.operations import Landed, as_labels, inside
+from napari_cellseg.session.operations import Applied, Landed, as_labels, inside
 from napari_cellseg.session.prompting import Prompting
 from napari_cellseg.session.records import Proposal, Run
+from napari_cellseg.session.recovery import SessionRecovery
 from napari_cellseg.worker import Deliver, InferenceWorker, Job, Priority
 
 if TYPE_CHECKING:
     from napari_cellseg.flows import Segmentation
+    from napari_cellseg.labels import Replacement
     from napari_cellseg.session.state import Labels
     from napari_cellseg.volume import Volume
 
 
-class Session(SessionRecipes):
+class Session(SessionRecovery):
     """The state of one viewer (or of one headless run) and what can be done with it.
 
     `deliver` takes a call to the thread that may use results: by default the worker's own, in a
@@ -141,20 +145,23 @@ class Session(SessionRecipes):
             "baseline": self._baseline,
             "shape": self.label_shape,
             "timed": self.label_axes.startswith("t"),
-            "locked": tuple(self.prompts.commits.locked),
+            "locked": (locked := tuple(sorted(self.locked_ids()))),
+            "document": self.document,
+            "make": self._made_document,
         }
         settings = {**self.parameters.as_dict(), "region": where}
 
         def land(landed: Landed) -> None:
             self._source = Run(landed.segmentation, where, settings)
-            if landed.merged is None or self.edited:
+            others = tuple(sorted(self.locked_ids())) != locked
+            if landed.merged is None or landed.prepared is None or self.edited or others:
                 self._propose(self._source, "segment")
                 self._notice_for_now(
                     "The labels were edited, so the new ones are a proposal; "
                     "applying it keeps what you changed."
                 )
                 return
-            self._land(landed.merged, self._source)
+            self._land(landed.merged, landed.prepared, self._source)
 
         return self._submit("segment", "segment to edit", arguments, land)
 
@@ -190,17 +197,21 @@ class Session(SessionRecipes):
             "region": proposal.region,
             "shape": self.label_shape,
             "timed": self.label_axes.startswith("t"),
-            "locked": tuple(self.prompts.commits.locked),
+            "locked": tuple(sorted(self.locked_ids())),
+            "document": self.document,
+            "make": self._made_document,
         }
 
-        def land(merged: Merged) -> None:
+        def land(applied: Applied) -> None:
+            merged = applied.merged
             if self.proposal is not proposal:
                 return
             if self._edits != edits:  # a stroke fell meanwhile: merge again, with it
                 self._jobs.pop("apply", None)
                 self.apply()
                 return
-            self._land(merged, Run(proposal.segmentation, proposal.region, proposal.settings))
+            run = Run(proposal.segmentation, proposal.region, proposal.settings)
+            self._land(merged, applied.prepared, run)
             if merged.kept:
                 objects = "object" if merged.kept == 1 else "objects"
                 self._notice_for_now(f"Kept {merged.kept} {objects} that you changed.")
@@ -221,23 +232,43 @@ class Session(SessionRecipes):
             self._refresh()
 
     def undo(self) -> None:
-        """Bring back the labels from before the last `apply` or `segment`, once.
+        """Take the last step back: an edit, an acceptance, or a segmentation.
 
-        The parameters that made them come back too.
+        Where the labels were others as a whole before (adopted, or removed), these come back. The
+        parameters that made the labels come back with them.
         """
         self._need("undo")
         with self._lock:
-            labels, baseline, told, applied, source, count = self._given(self._previous)
             if "relabel" in self._jobs:
                 self._jobs["relabel"].cancel()
             self._set_proposal(None)
-            self._set_labels(labels, baseline, applied)
-            self._previous, self._told_edited, self._source = None, told, source
-            self._count, self._idle_text = count, _cells(count) if applied else "labels adopted"
-            if applied is not None:
-                self._restore(applied.settings)
+            document = self.document
+            if document is not None and document.can_undo:
+                document.undo()
+                self._drop_notices(None)
+                self._idle_text = self._counted()
+                self._refresh()
+                return
+            former, standing = self._given(self._previous)
+            self._set_document(former, standing.baseline, standing.applied)
+            self._previous = None
+            self._stand(standing)
+            self._idle_text = self._counted()
+            if standing.applied is not None:
+                self._restore(standing.applied.settings)
             self._set_saved(self.saved_path, True)
             self._refresh()
+
+    def redo(self) -> None:
+        """Make the step again that was taken back last."""
+        self._need("redo")
+        with self._lock:
+            self._given_document().redo()
+            self._idle_text = self._counted()
+            self._refresh()
+
+    def _counted(self) -> str:
+        return _cells(self._count) if self._applied is not None else "labels adopted"
 
     def remove_labels(self) -> None:
         """Start afresh without labels; `undo` brings them back until others take their place."""
@@ -262,7 +293,12 @@ class Session(SessionRecipes):
             self._notice_for_now(
                 "The proposal is not part of the saved file: press Apply first to save it."
             )
-        edits = self._edits
+        document = self._given_document()
+        if document.absorb() is not None:
+            self._notice_for_now(
+                "Something else had written into the cells: it is a step that you can undo."
+            )
+        edits, number = self._edits, document.number
         arguments = {
             "path": Path(path),
             "labels": self.labels,
@@ -273,6 +309,7 @@ class Session(SessionRecipes):
 
         def land(written: Path) -> None:
             self._set_saved(written, self._edits != edits)
+            document.note_exported(written, number)
             self._idle_text = f"saved {written.name}"
 
         return self._submit("save", "write", arguments, land, lane="files", finish=True)
@@ -317,29 +354,39 @@ class Session(SessionRecipes):
         )
 
     def note_edit(self, labels: Labels | None = None) -> None:
-        """Tell the session that a hand has changed the labels.
+        """Tell the session that something else than it has written the labels.
+
+        What was written is found and becomes a step that can be undone.
 
         Parameters
         ----------
         labels : ndarray, optional
             The array that is edited from now on, if it is another one.
+
+        Raises
+        ------
+        InputError
+            Another array that does not fit the image.
         """
         with self._lock:
             if labels is not None:
                 shape = self.label_shape
                 if labels.size == math.prod(shape):
                     labels = labels.reshape(shape)  # a viewer may add axes of length one
-                self.labels = as_labels(labels, shape, self.label_axes, "The label layer")
-            if self.labels is None:
-                return
-            self.prompts.commits.forget_ids()  # a brush may have given any
-            self._note_edit()
+                taken = as_labels(labels, shape, self.label_axes, "The label layer")
+                if self.document is None:
+                    self._set_labels(taken, None, None)
+                    return
+                if taken is not self.labels:
+                    self.document.replace(np.ascontiguousarray(taken), "foreign", "another tool")
+            if self.document is not None and self.document.absorb() is None:
+                self._refresh()
 
-    def _note_edit(self) -> None:
-        self._edits += 1
-        self._told_edited = True
-        self._set_saved(self.saved_path, True)
-        self._refresh()
+    def _committed(self) -> dict[int, Any]:
+        return self.prompts.commits.committed
+
+    def _set_committed(self, committed: dict[int, Any]) -> None:
+        self.prompts.commits.committed = committed
 
     def _on_spacing(self, spacing: tuple[float, float, float] | None) -> None:
         self._spacing_stated = spacing is not None
@@ -368,12 +415,27 @@ class Session(SessionRecipes):
         self._set_proposal(Proposal(labels, offset, region, kind, segmentation, run.settings))
         self._idle_text = f"proposal: {_cells(len(segmentation.table))}"
 
-    def _land(self, merged: Merged, run: Run) -> None:
-        """Make merged labels the working ones."""
+    def _land(self, merged: Merged, prepared: LabelDocument | Replacement, run: Run) -> None:
+        """Make merged labels the working ones: of a new document, or as a step of the present."""
         for sentence in run.segmentation.notices:
             self._notice(sentence)
         self._set_proposal(None)
-        self._set_labels(merged.labels, merged.baseline, run)
+        if isinstance(prepared, LabelDocument) or self.document is None:
+            document = prepared if isinstance(prepared, LabelDocument) else None
+            document = document or self._made_document(merged.labels)
+            document.meta["source"] = f"model {run.settings['model']}"
+            self._set_document(document, merged.baseline, run)
+        else:
+            settings = {k: v for k, v in run.settings.items() if k != "region"}
+            source = f"model {run.settings['model']}"
+            self.document.replace(prepared, "segment", source, settings)
+            self._drop_notices(None)
+            self._baseline, self._told_edited, self._applied = merged.baseline, False, run
+            self._edits += 1
+            self.labels_changed.emit(self.labels)
+            self.result_changed.emit(self.result)
+        if run.region is None:
+            self._given_document().set_quality(run.segmentation.table)
         self._set_saved(self.saved_path, True)
         self._count = merged.count
         self._idle_text = _cells(merged.count)

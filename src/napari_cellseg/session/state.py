@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cellseg.flows import Segmentation
+    from napari_cellseg.labels import LabelDocument
     from napari_cellseg.volume import Volume
     from napari_cellseg.worker import Job
 
@@ -34,6 +35,7 @@ DOING = {
     "apply": "applying",
     "save": "saving",
     "adopt": "reading labels",
+    "recover": "recovering",
     "estimate_diameter": "measuring",
     "through z": "through z",
     "everything": "finding everything",
@@ -64,7 +66,7 @@ class SessionState:
     def __init__(self) -> None:
         self.parameters = Parameters()
         self.volume: Volume | None = None
-        self.labels: Labels | None = None
+        self.document: LabelDocument | None = None
         self.proposal: Proposal | None = None
         self.notices: tuple[str, ...] = ()
         self.last_error: Exception | None = None
@@ -86,6 +88,11 @@ class SessionState:
         self._idle_text = self.status.text
         self._available: dict[str, Availability] = {}
         self._lock = threading.RLock()
+
+    @property
+    def labels(self) -> Labels | None:
+        """The working labels, of the document; None where there are none."""
+        return None if self.document is None else self.document.labels
 
     @property
     def result(self) -> Segmentation | None:
@@ -135,8 +142,8 @@ class SessionState:
         Parameters
         ----------
         verb : str
-            "open", "try", "segment", "relabel", "apply", "discard", "undo", "save", "adopt",
-            "cancel" or "estimate_diameter".
+            "open", "try", "segment", "relabel", "apply", "discard", "undo", "redo", "edit",
+            "save", "adopt", "cancel" or "estimate_diameter".
 
         Raises
         ------
@@ -151,7 +158,7 @@ class SessionState:
 
         image = _YES if self.volume is not None else _NO_IMAGE
         network = _RUNS if image and "segment" in self._jobs else image
-        applying = "apply" in self._jobs
+        applying, document = "apply" in self._jobs, self.document
         proposed = need(self.proposal is not None, "There is no proposal: try or segment first.")
         if applying:
             proposed = Availability(False, "The proposal is being applied.")
@@ -167,7 +174,14 @@ class SessionState:
             and need(self._source is not None, "Try or segment first, then adjust."),
             "apply": proposed,
             "discard": proposed,
-            "undo": need(self._previous is not None, "There is nothing to undo."),
+            "undo": need(
+                self._previous is not None or (document is not None and document.can_undo),
+                "There is nothing to undo.",
+            ),
+            "redo": need(
+                document is not None and document.can_redo, "There is nothing to make again."
+            ),
+            "edit": need(document is not None, "There are no cells yet: segment or adopt some."),
             "save": save,
             "adopt": settled,
             "cancel": need(self.busy, "Nothing is running."),
@@ -229,24 +243,3 @@ class SessionState:
             if former is not None:
                 self._drop_notices(former)
             self.proposal_changed.emit(proposal)
-
-    def _set_labels(
-        self, labels: Labels | None, baseline: Labels | None, applied: Run | None
-    ) -> None:
-        """Replace the working labels; what was there can come back once."""
-        self._previous = None
-        if self.labels is not None:
-            self._previous = (
-                self.labels,
-                self._baseline,
-                self._told_edited,
-                self._applied,
-                self._source,
-                self._count,
-            )
-        self._drop_notices(None)
-        self.labels, self._baseline, self._told_edited = labels, baseline, False
-        self._edits += 1
-        self._applied = applied
-        self.labels_changed.emit(labels)
-        self.result_changed.emit(self.result)

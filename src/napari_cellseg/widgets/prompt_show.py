@@ -123,7 +123,7 @@ def reasons(session: Session, plane: Plane | None, missing: str) -> dict[str, st
         "through": through,
         "everything": everything,
         "undo": ""
-        if prompts.can_bring_back or prompts.commits.can_undo
+        if prompts.can_bring_back or prompts.session.can("undo")
         else "Nothing was accepted or discarded yet.",
-        "redo": "" if prompts.commits.can_redo else "Nothing was taken back.",
+        "redo": prompts.session.can("redo").reason,
     }

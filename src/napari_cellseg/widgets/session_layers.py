@@ -6,18 +6,17 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info, show_warning
 
-from napari_cellseg.errors import CellsegError
-from napari_cellseg.widgets.labels_shim import (
-    forget_history,
-    history_size,
-    redraw,
-    replace_data,
-)
+from napari_cellseg.errors import CellsegError, InputError
+from napari_cellseg.widgets.cells_sink import CellsSink
+from napari_cellseg.widgets.labels_shim import redraw, replace_data
 from napari_cellseg.widgets.placement import aligned, layer_letters, layer_region, placement
+from napari_cellseg.widgets.stroke_shim import capture, unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Image, Labels
     from napari.viewer import ViewerModel
 
@@ -57,7 +56,7 @@ class SessionLayers:
         self._hid_cells = False
         self._shown: np.ndarray | None = None
         self._writing = False
-        self._history = (0, 0)
+        self._release: Callable[[], None] | None = None
         self._users = 0
 
     def join(self) -> None:
@@ -68,7 +67,7 @@ class SessionLayers:
         session = self._session
         session.labels_changed.connect(self.show_labels)
         session.proposal_changed.connect(self.show_proposal)
-        session.prompts.labels_written.connect(self._on_written)
+        session.labels_written.connect(self._on_written)
         if self.image is not None:
             self.find_layers()
 
@@ -80,7 +79,7 @@ class SessionLayers:
         session = self._session
         session.labels_changed.disconnect(self.show_labels)
         session.proposal_changed.disconnect(self.show_proposal)
-        session.prompts.labels_written.disconnect(self._on_written)
+        session.labels_written.disconnect(self._on_written)
         self._let_go_of_cells()
         return True
 
@@ -108,9 +107,9 @@ class SessionLayers:
                 replace_data(self.cells, data)
             finally:
                 self._writing = False
-            self._history = history_size(self.cells)
         assert self.cells is not None
         self._shown = labels
+        self._capture()
         self.cells.metadata[METADATA] = self._session.layer_metadata()
         self._select(self.cells)
 
@@ -228,19 +227,24 @@ class SessionLayers:
         self.cells = layer
         if self.image is not None:
             self._cells_of[self.image] = weakref.ref(layer)
-        self._history = history_size(layer)
-        layer.events.paint.connect(self._on_paint)
-        layer.events.set_data.connect(self._on_redraw)
-        layer.events.data.connect(self._on_data)
+        self._capture()
+
+    def _capture(self) -> None:
+        """Let what is drawn on the cells go through the session, once they hold its labels."""
+        layer, labels = self.cells, self._session.labels
+        if layer is None or labels is None or self._release is not None or unwritable(layer):
+            return
+        if np.may_share_memory(layer.data, labels):
+            letters = layer_letters(self.axes, self._session.label_axes)
+            if layer.data.ndim != len(letters):
+                letters = self._session.label_axes
+            self._release = capture(layer, CellsSink(self._session, letters, self._on_data))
 
     def _let_go_of_cells(self) -> None:
-        layer, self.cells = self.cells, None
-        self._shown = None
-        if layer is None:
-            return
-        layer.events.paint.disconnect(self._on_paint)
-        layer.events.set_data.disconnect(self._on_redraw)
-        layer.events.data.disconnect(self._on_data)
+        self.cells = self._shown = None
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
     def _let_go(self) -> None:
         self._remove_proposal()
@@ -274,39 +278,31 @@ class SessionLayers:
             self.cells.visible = True
         self._hid_cells = False
 
-    def _on_paint(self, event: Any) -> None:
-        self._edited()
-
-    def _on_redraw(self, event: Any) -> None:
-        # napari's undo and redo announce nothing else than a redraw.
-        if self.cells is not None and history_size(self.cells) != self._history:
-            self._edited()
-
     def _on_written(self, region: tuple[slice, ...]) -> None:
         """Redraw a box of the cells that the session has written."""
         if self.cells is None or self._session.labels is None:
             return
-        forget_history(self.cells)  # a brush stroke undone now would write into what is new
-        self._history = history_size(self.cells)
         letters = layer_letters(self.axes, self._session.label_axes)
         redraw(self.cells, layer_region(region, self._session.label_axes, letters))
 
-    def _edited(self) -> None:
-        if self.cells is not None:
-            self._history = history_size(self.cells)
-        self._session.note_edit()
-
-    def _on_data(self, event: Any) -> None:
+    def _on_data(self, data: Any, problem: str) -> None:
         if self.cells is None or self._writing:
             return
         try:
+            if problem:
+                raise InputError(problem)
+            other = self._shown is not None and not np.may_share_memory(data, self._shown)
             labels = self.as_session_labels(self.cells)
             self._session.note_edit(labels)
         except CellsegError as error:  # somebody gave the layer data that do not fit the image
             show_warning(f"{error} The cells layer is left alone from now on.")
             self._let_go_of_cells()
             return
-        self._shown = labels
+        if other:
+            show_info("Another tool replaced the cells: that is a step which you can undo.")
+        self._shown = self._session.labels
+        if self._shown is not None and not np.may_share_memory(data, self._shown):
+            self.show_labels(self._shown)  # they had to be converted
 
 
 _shared: weakref.WeakValueDictionary[int, SessionLayers] = weakref.WeakValueDictionary()
