@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -33,6 +34,8 @@ from napari_cellseg.labels.packing import (
 )
 from napari_cellseg.labels.table import ObjectTable
 
+_FLAGS = ("locked", "accepted")
+"""Marks that an object either has or does not have."""
 _SPATIAL = {"yx": 2, "zyx": 3, "tyx": 2, "tzyx": 3}
 
 
@@ -73,6 +76,7 @@ class LabelCore:
         self.history: list[Step] = []
         self.undone: list[Step] = []
         self._number = 0
+        self._version = 0  # of labels, marks and history: whatever changes them raises it
         self._log: list[tuple[Step, Direction]] = []
         self._open: _Gathering | None = None
 
@@ -160,7 +164,8 @@ class LabelCore:
             more = dict(info) if info is not None else dict(first.info) if first else {}
             if self._open is not None and not (gather and self._open.kind == chosen):
                 self.end_stroke()
-            stroke = self._open or _Gathering(chosen, by, plain(more))
+            stroke = self._open or _Gathering(chosen, by, {})
+            stroke.info.update(plain(more))
             already = len(stroke.patches), len(stroke.marks)
             try:
                 for one in edits:
@@ -238,7 +243,7 @@ class LabelCore:
                 self.absorb()
                 if not self.history:
                     raise InputError("There is nothing to undo.")
-                self._walk(self.history[-1], back=True)
+                self._walk(self.history[-1], back=True, anyway=True)
             step = self.history.pop()
             self.undone.append(step)
             self._record(step, "undo")
@@ -252,6 +257,8 @@ class LabelCore:
             self.end_stroke()
             if self.undone and not self._walk(self.undone[-1], back=False):
                 self.absorb()
+                if self.undone:
+                    self._walk(self.undone[-1], back=False, anyway=True)
             if not self.undone:
                 raise InputError("There is nothing to redo.")
             step = self.undone.pop()
@@ -270,6 +277,11 @@ class LabelCore:
         -------
         Step or None
             None where nothing was found.
+
+        Raises
+        ------
+        StorageError
+            If something was found and the document is read-only.
         """
         from napari_cellseg.labels._kernels import plane_checksum
 
@@ -283,12 +295,18 @@ class LabelCore:
             ]
             if not planes:
                 return None
+            self._check_writable()
+            self._settle()
+            self.end_stroke()  # others may have begun one while this waited
             expected = self._expected()
             stroke = _Gathering("foreign", "another tool", {"planes": len(planes)})
             if expected is not None:
                 stroke.patches = differences(expected, self._labels, self.timed)
                 stroke.keys = _keys_in(stroke.patches, self.timed)
+            missing = {key for key in stroke.keys if key not in self.objects}
+            self._version += 1
             self.objects.count(self._volumes)
+            stroke.born = {key for key in missing if key in self.objects}
             self._forget_gone(stroke, [key for key in stroke.keys if key not in self.objects])
             if expected is not None and not stroke.patches:
                 return None  # all of it has been written over since
@@ -296,7 +314,7 @@ class LabelCore:
             if expected is None:
                 self.history.clear()
                 self.undone.clear()
-                self._log.clear()
+                self._cut(step)
             else:
                 self._finish(stroke, step)
         self.changed.emit(Change(step.region, step.keys, step, "do"))
@@ -332,12 +350,13 @@ class LabelCore:
                 made = Replacement(
                     self._labels, made.labels if isinstance(made, Replacement) else made, self.axes
                 )
-            elif made.number != self._number:
+            elif made.version != self._version:
                 made = Replacement(self._labels, made.labels, self.axes)
             stroke = _Gathering(kind, source, plain(dict(info or {})))
             stroke.keys = made.keys
             missing = {key for key in stroke.keys if key not in self.objects}
             marks, largest = self.objects.marks, self.objects.largest
+            self._version += 1
             self._take(made.labels)
             self.objects = made.objects
             self.objects.marks = marks
@@ -354,9 +373,9 @@ class LabelCore:
 
     def prepare(self, labels: Labels) -> Replacement:
         """Find out, in any thread, what `replace` needs to know of another array."""
-        number = self._number
+        version = self._version
         made = Replacement(self._labels, labels, self.axes)
-        made.number = number
+        made.version = version
         return made
 
     # -- inside ----------------------------------------------------------------------------------
@@ -406,7 +425,9 @@ class LabelCore:
         patch = Patch(region, changed, before, after)
         stroke.patches.append(patch)
         born, gone = self._tell_table(patch, stroke.keys, stroke.fresh)
-        stroke.born.update(born)
+        stroke.left.update(key for key in gone if key not in stroke.born)
+        stroke.born.difference_update(gone)
+        stroke.born.update(key for key in born if key not in stroke.left)
         self._forget_gone(stroke, gone)
 
     def _take_back(self, stroke: _Gathering, patches: int, marks: int) -> None:
@@ -414,12 +435,14 @@ class LabelCore:
         for patch in reversed(stroke.patches[patches:]):
             self._labels[patch.region][patch.mask] = patch.before
             self._tell_table(Patch(patch.region, patch.mask, patch.after, patch.before))
+        self._version += 1
         for key, name, former, _ in reversed(stroke.marks[marks:]):
             self.objects.set_mark(key, name, former)
         del stroke.patches[patches:], stroke.marks[marks:]
 
     def _tell_table(self, patch: Patch, *touched: set[Key]) -> tuple[list[Key], list[Key]]:
         """Bring the table up to date after a patch was written; return what came and what went."""
+        self._version += 1
         born: list[Key] = []
         gone: list[Key] = []
         mask = patch.mask if self.timed else patch.mask[None]
@@ -451,14 +474,16 @@ class LabelCore:
             stroke.marks.append((key, name, value, None))
 
     def _mark(self, mark: Mark, stroke: _Gathering) -> None:
-        key = (mark.t, mark.id)
-        if key not in self.objects:
-            self.objects.box(mark.id, mark.t)  # says that there is no such object
-        former = self.objects.mark(mark.id, mark.name, mark.t)
-        if former == mark.value:
+        self.objects.box(mark.id, mark.t)  # says where there is no such object
+        key, value = (int(mark.t), int(mark.id)), plain(mark.value)
+        if mark.name in _FLAGS and not value:
+            value = None
+        former = self.objects.mark(key[1], mark.name, key[0])
+        if former == value:
             return
-        self.objects.set_mark(key, mark.name, mark.value)
-        stroke.marks.append((key, mark.name, former, mark.value))
+        self._version += 1
+        self.objects.set_mark(key, mark.name, value)
+        stroke.marks.append((key, mark.name, former, value))
         stroke.keys.add(key)
         stroke.fresh.add(key)
 
@@ -474,7 +499,7 @@ class LabelCore:
         spared = 0
         first = region[0].start if self.timed else 0
         for k in range(len(changed) if self.timed else 1):
-            held = [label for t, label in locked if t == first + k]
+            held = {label for t, label in locked if t == first + k}
             if not held:
                 continue
             where = changed[k] if self.timed else changed
@@ -484,18 +509,19 @@ class LabelCore:
             stays = np.isin(there, [one for one in distinct(there).tolist() if one in held])
             if isinstance(values, np.ndarray):
                 given = (values[k] if self.timed else values)[where]
-                stays |= np.isin(given, held)
+                stays |= np.isin(given, list(held))
             elif values in held:
                 stays[:] = True
             where[where] = ~stays
             spared += total - int(np.count_nonzero(where))
         return spared
 
-    def _walk(self, step: Step, *, back: bool) -> bool:
+    def _walk(self, step: Step, *, back: bool, anyway: bool = False) -> bool:
         """Write what a step wrote, or what was there before it.
 
         False, and nothing is written, where its voxels are not as it left them: somebody has
-        written the array without a word.
+        written the array without a word. With `anyway` they are written nevertheless: a later
+        step, undone, has brought back what it had found there.
         """
         payload = self._payload(step)
         header, _ = header_of(payload)
@@ -507,7 +533,10 @@ class LabelCore:
         written: list[Patch] = []
         for patch in patches:
             present = self._labels[patch.region]
-            if not np.array_equal(present[patch.mask], patch.before):
+            there = present[patch.mask]
+            if anyway:
+                patch = replace(patch, before=there)
+            elif not np.array_equal(there, patch.before):
                 for done in reversed(written):
                     self._labels[done.region][done.mask] = done.before
                 return False
@@ -515,6 +544,7 @@ class LabelCore:
             written.append(patch)
         for patch in written:
             self._tell_table(patch)
+        self._version += 1
         marks = header.get("marks", [])
         for (t, label), name, former, value in reversed(marks) if back else marks:
             self.objects.set_mark((int(t), int(label)), name, former if back else value)
@@ -546,11 +576,21 @@ class LabelCore:
 
     def _record(self, step: Step, direction: Direction) -> None:
         self._number += 1
+        self._version += 1
         self._log.append((step, direction))
 
     def _payload(self, step: Step) -> bytes:
         assert step.payload is not None  # only what a journal holds is ever dropped
         return step.payload
+
+    def _settle(self) -> None:
+        """Wait until `_expected` can tell; the lock is let go of meanwhile."""
+
+    def _cut(self, step: Step) -> None:
+        """Take up that history ends with a step, which is not in it."""
+        self._version += 1
+        self._log.clear()
+        self._number = 0  # a journal that begins later counts from here
 
     def _expected(self) -> Labels | None:
         """What the labels are by the steps made; None where nothing knows."""
@@ -575,6 +615,8 @@ class Replacement:
                 f"Labels of shape {labels.shape} cannot take the place of those of shape "
                 f"{of.shape}."
             )
+        if labels.dtype != np.uint32:
+            raise InputError("Labels must be writable, contiguous and uint32: use as_labels.")
         timed = axes.startswith("t")
         patches = differences(of, labels, timed)
         self.of, self.labels = of, labels
@@ -583,7 +625,7 @@ class Replacement:
         self.count = sum(len(patch.before) for patch in patches)
         self.packed = pack_patches(patches)
         self.objects = ObjectTable(as_volumes(labels, axes), _SPATIAL[axes])
-        self.number = -1
+        self.version = -1
 
 
 class _Gathering:
@@ -597,6 +639,8 @@ class _Gathering:
         self.keys: set[Key] = set()
         self.fresh: set[Key] = set()
         self.born: set[Key] = set()
+        self.left: set[Key] = set()
+        """Objects that were there before, and were gone for a while."""
         self.spared = 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_cellseg.errors import StorageError
+from napari_cellseg.errors import InputError, StorageError
 from napari_cellseg.labels.accept import accept_labels, axes_of
 from napari_cellseg.labels.core import LabelCore, header_from, step_from
 from napari_cellseg.labels.edit import Direction, Key, Labels, Slices, Step
-from napari_cellseg.labels.packing import header_of, pack, patches_of
+from napari_cellseg.labels.packing import Patch, header_of, pack, pack_patches, patches_of
 from napari_cellseg.labels.table_frame import table_frame
 from napari_cellseg.labels.unsaved import Unsaved
 from napari_cellseg.labels.verbs import Verbs
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 PAYLOADS = 256 * 2**20
 """Memory that steps may take which the journal holds, too."""
+
+PATIENCE = 60.0
+"""Seconds to wait for the first snapshot, where what it holds must be known."""
 
 VERSION = 1
 
@@ -92,6 +97,8 @@ class LabelDocument(Verbs, LabelCore):
         self._journal: Journal | None = None
         self._unsaved = Unsaved()
         self._quality: pd.DataFrame | None = None
+        self._judged: list[Step] = []
+        self._problem: StorageError | None = None
         self._frame: tuple[int, pd.DataFrame] | None = None
 
     # -- life ------------------------------------------------------------------------------------
@@ -191,6 +198,8 @@ class LabelDocument(Verbs, LabelCore):
         for key, name, value in history.marks():
             document.objects.set_mark(key, name, value)
         document._number = history.number
+        known = [key for step in (*history.done, *history.undone) for key in step.keys]
+        document.objects.remember(max((label for _, label in known), default=0))
         document._connect(journal, folder)
         if journal.read_only:
             document.read_only = (
@@ -225,8 +234,10 @@ class LabelDocument(Verbs, LabelCore):
     def table(self) -> pd.DataFrame:
         """One row per object, indexed by ``t`` and ``id``; see `table_frame` for the columns."""
         with self._lock:
-            if self._frame is None or self._frame[0] != self._number or self._open is not None:
-                self._frame = (self._number, table_frame(self, self._quality))
+            if self._frame is None or self._frame[0] != self._version:
+                now = set(self.history).symmetric_difference(self._judged)
+                stale = {key for step in now if step.count for key in step.keys}
+                self._frame = (self._version, table_frame(self, self._quality, stale))
             return self._frame[1].copy()
 
     def set_quality(self, quality: pd.DataFrame) -> None:
@@ -237,7 +248,7 @@ class LabelDocument(Verbs, LabelCore):
         """
         with self._lock:
             self._quality = quality.copy()
-            self._quality.attrs["number"] = self._number
+            self._judged = list(self.history)
             self._frame = None
 
     def edited_keys(self, since: int = 0) -> set[Key]:
@@ -262,6 +273,28 @@ class LabelDocument(Verbs, LabelCore):
                 self._journal.set_meta("exported", number)
                 self._journal.set_meta("exported_to", str(path))
 
+    def set_meta(self, key: str, value: Any) -> None:
+        """Remember a fact beside the labels: durable where there is a journal, and no step.
+
+        Parameters
+        ----------
+        key : str
+            Its name in `meta`.
+        value : object
+            Ready for JSON.
+
+        Raises
+        ------
+        InputError
+            JSON cannot hold it, or the name is one that the document itself needs.
+        """
+        if key in ("version", "axes", "spacing", "original_ids"):
+            raise InputError(f"{key!r} is a fact of the document itself: choose another name.")
+        with self._lock:
+            if self._journal is not None and not self.read_only:
+                self._journal.set_meta(key, value)
+            self.meta[key] = value
+
     # -- journal ---------------------------------------------------------------------------------
 
     def _connect(self, journal: Journal, folder: Path) -> None:
@@ -270,6 +303,7 @@ class LabelDocument(Verbs, LabelCore):
         journal.trouble.connect(self._on_trouble)
 
     def _on_trouble(self, error: StorageError | None) -> None:
+        self._problem = error
         self.trouble.emit(error)
 
     def _base_block(self, region: Slices) -> Labels:
@@ -291,7 +325,6 @@ class LabelDocument(Verbs, LabelCore):
 
     def _record(self, step: Step, direction: Direction) -> None:
         super()._record(step, direction)
-        self._frame = None
         if self._journal is not None:
             self._append(step, direction)
 
@@ -319,14 +352,48 @@ class LabelDocument(Verbs, LabelCore):
             raise StorageError("The document is closed: open it again to undo.")
         return self._journal.read(step.number)
 
+    def _settle(self) -> None:
+        from napari_cellseg.labels.journal.snapshot import snapshot_paths
+
+        if self._journal is None:
+            return
+        # the first snapshot is made of the labels, by a thread that needs the lock for it
+        turn = threading.Condition(self._lock)
+        end = time.monotonic() + PATIENCE
+        while self.folder is not None and not snapshot_paths(self.folder):
+            if self._problem is not None or time.monotonic() > end:
+                return
+            turn.wait(0.02)
+
+    def _cut(self, step: Step) -> None:
+        if self._journal is None:
+            super()._cut(step)
+            return
+        header = {**header_from(step), "do": "cut", "marks": []}
+        step.payload = pack(header, (), pack_patches(list(_whole(self._labels))))
+        self._record(step, "do")
+
     def _expected(self) -> Labels | None:
         journal = self._journal
-        if journal is None or not journal.saved.wait(60.0):
+        if journal is None:
             return None
-        labels, included = journal.base()
+        try:
+            labels, included = journal.base()
+        except StorageError:  # there is none yet, or none that is whole
+            return None
         for _, payload in journal.records(included):
             _replay(labels, payload, header_of(payload)[0], journal.read)
         return labels
+
+
+def _whole(labels: Labels, block: int = 2**20) -> Iterator[Patch]:
+    """Yield patches that write all labels, whatever was there before."""
+    from napari_cellseg.labels.journal.snapshot import blocks
+
+    for region in blocks(labels.shape, block):
+        values = labels[region]
+        mask = np.ones(values.shape, np.bool_)
+        yield Patch(region, mask, np.zeros(values.size, np.uint32), values.ravel())
 
 
 class _History:
@@ -337,12 +404,17 @@ class _History:
         self.undone: list[Step] = []
         self.number = 0
         self._marks: dict[int, list[Any]] = {}
+        self._settled: list[tuple[Key, str, Any]] = []
 
     def follow(
         self, header: dict[str, Any], keys: tuple[Key, ...], number: int, payload: bytes
     ) -> None:
         self.number = number
-        if header["do"] == "undo":
+        if header["do"] == "cut":  # marks stay, but nothing can be undone any more
+            self._settled = self.marks()
+            self.done.clear()
+            self.undone.clear()
+        elif header["do"] == "undo":
             self.undone.append(self.done.pop())
         elif header["do"] == "redo":
             self.done.append(self.undone.pop())
@@ -354,7 +426,7 @@ class _History:
 
     def marks(self) -> list[tuple[Key, str, Any]]:
         """What was marked, in order; None where a mark was taken away."""
-        return [
+        return self._settled + [
             ((int(key[0]), int(key[1])), name, value)
             for step in self.done
             for key, name, _, value in self._marks.get(step.number, ())

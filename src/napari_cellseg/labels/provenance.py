@@ -100,7 +100,7 @@ def provenance_table(document: DocumentLike) -> pd.DataFrame:
     keys, rows = [], []
     for key, life in _lives(document):
         keys.append(key)
-        row = _row(life, document.meta)
+        row = _row(key, life, document.meta)
         for name in _MARKS:
             value = marks[name].get(key)
             row[name] = str(value or "") if name == "class" else bool(value)
@@ -132,7 +132,7 @@ def provenance_summary(document: DocumentLike) -> dict[str, Any]:
     rows = []
     for (t, number), life in _lives(document):
         if life.birth is not None or life.edits:
-            row = _row(life, document.meta)
+            row = _row((t, number), life, document.meta)
             rows.append([t, number, *(row[name] for name in COLUMNS)])
     return {
         "source": source,
@@ -158,18 +158,18 @@ def _lives(document: DocumentLike) -> list[tuple[Key, _Life]]:
     return [(key, lives.get(key) or _Life()) for key in sorted(document.objects.keys())]
 
 
-def _row(life: _Life, meta: Mapping[str, Any]) -> dict[str, Any]:
+def _row(key: Key, life: _Life, meta: Mapping[str, Any]) -> dict[str, Any]:
     birth, edits = life.birth, life.edits
     if birth is None:
         source, parameters = _start(meta)
     else:
-        source, parameters = birth.source, dict(birth.info)
+        source, parameters = birth.source, _own(birth.info, key)
     kinds = Counter(step.kind for step in edits)
     return {
         "made": START if birth is None else birth.kind,
         "source": source,
         "parameters": _json(parameters),
-        "prompts": sum(_prompts(step.info) for step in ([birth] if birth else []) + edits),
+        "prompts": sum(_prompts(step.info, key) for step in ([birth] if birth else []) + edits),
         "made_by": "" if birth is None else birth.user,
         "made_at": "" if birth is None else _time(birth.when),
         "edits": len(edits),
@@ -190,14 +190,26 @@ def _start(meta: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return str(source), dict(parameters) if isinstance(parameters, Mapping) else {}
 
 
-def _prompts(info: Mapping[str, Any]) -> int:
-    """Prompts that a step was made with: a number, a list, or lists by kind."""
+def _prompts(info: Mapping[str, Any], key: Key) -> int:
+    """Prompts that a step made an object with: a number, a list, or lists by kind."""
     given = info.get("prompts", 0)
+    each = info.get("objects")
+    if isinstance(each, Mapping):  # one step may write several objects
+        given = each.get(str(key[1]), [])
     if isinstance(given, Mapping):
         return sum(len(one) if isinstance(one, list | tuple) else 1 for one in given.values())
     if isinstance(given, list | tuple):
         return len(given)
     return given if isinstance(given, int) else 0
+
+
+def _own(info: Mapping[str, Any], key: Key) -> dict[str, Any]:
+    """Parameters of a step, with the prompts of one object only."""
+    each = info.get("objects")
+    if not isinstance(each, Mapping):
+        return dict(info)
+    others = {name: value for name, value in info.items() if name != "objects"}
+    return {**others, "prompts": each.get(str(key[1]), [])}
 
 
 def _names(users: Iterable[str]) -> list[str]:

@@ -244,7 +244,9 @@ class ObjectTable:
     # -- rows ------------------------------------------------------------------------------------
 
     def _row(self, t: int, label: int) -> int:
-        key = (t << 32) | label
+        if not (0 < label <= MOST and t >= 0):
+            return -1
+        key = (int(t) << 32) | int(label)
         row = self._added.get(key)
         if row is not None:
             return row

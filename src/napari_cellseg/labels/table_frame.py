@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_cellseg.labels.document import LabelDocument
+    from napari_cellseg.labels.edit import Key
 
 
-def table_frame(document: LabelDocument, quality: pd.DataFrame | None) -> pd.DataFrame:
+def table_frame(
+    document: LabelDocument, quality: pd.DataFrame | None, stale: Collection[Key] = ()
+) -> pd.DataFrame:
     """Return what is known of every object of a document.
 
     Parameters
     ----------
     document : LabelDocument
     quality : pandas.DataFrame or None
-        Columns to join, indexed by ``t`` and ``id``; left empty for objects that were edited after
-        the step number in ``quality.attrs["number"]``.
+        Columns to join, indexed by ``t`` and ``id``; left empty for `stale` objects.
+    stale : set of (t, id)
+        Objects that are not as they were when the quality was found.
 
     Returns
     -------
@@ -65,6 +70,5 @@ def table_frame(document: LabelDocument, quality: pd.DataFrame | None) -> pd.Dat
     if quality is None:
         return frame
     joined = quality[[name for name in quality.columns if name not in frame.columns]]
-    stale = document.edited_keys(since=int(quality.attrs.get("number", 0)))
-    fresh = [key not in stale for key in joined.index]
-    return frame.join(joined[fresh])
+    fresh = np.array([key not in stale for key in joined.index], np.bool_)
+    return frame.join(joined.loc[fresh])

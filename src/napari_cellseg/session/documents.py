@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -153,7 +154,8 @@ class SessionDocuments(SessionState):
         if volume is None:
             return {}
         source = getattr(volume, "source", None)
-        return {"image": volume.name, "path": None if source is None else str(source)}
+        path = None if source is None else str(source)
+        return {"image": volume.name, "path": path, "source": "adopted labels"}
 
     def _use_document(self, document: LabelDocument | None) -> None:
         """Turn to another document; the former one rests, to be found again by its array."""
@@ -344,28 +346,29 @@ class SessionDocuments(SessionState):
                 self._trouble = error
                 if error is not None and not self.is_closed:
                     self._notice(str(error))
-                self._tell_journal()
+            self._tell_journal()
 
-        self.deliver_call(tell)
+        # In a thread of its own: the journal's holds its signal while it tells, and somebody who
+        # holds this session may be waiting for that very signal.
+        threading.Thread(target=self.deliver_call, args=(tell,), daemon=True).start()
 
     def deliver_call(self, call: Callable[[], None]) -> None:
         """Take a call to the thread that may use results; see `SessionJobs`."""
         call()
 
     def _tell_journal(self) -> None:
-        with self._lock:
-            document = self.document
-            if document is None or not (document.history or document.undone or document.folder):
-                state = JournalState()
-            else:
-                saved = document.saved
-                trouble = "" if self._trouble is None else str(self._trouble)
-                state = JournalState(
-                    document.folder, saved.all, saved.when, len(document.history), trouble
-                )
-            if state != self.journal:
-                self.journal = state
-                self.journal_changed.emit(state)
+        """Say what is durable now; called from the journal's thread, too, so it takes no lock."""
+        document, error = self.document, self._trouble
+        if document is None or not (document.history or document.undone or document.folder):
+            state = JournalState()
+        else:
+            saved, trouble = document.saved, "" if error is None else str(error)
+            state = JournalState(
+                document.folder, saved.all, saved.when, len(document.history), trouble
+            )
+        if state != self.journal:
+            self.journal = state
+            self.journal_changed.emit(state)
 
 
 def _painted(indices: tuple[np.ndarray, ...], values: Any, kind: str) -> Edit:
@@ -384,4 +387,11 @@ def _painted(indices: tuple[np.ndarray, ...], values: Any, kind: str) -> Edit:
 
 def _close_later(document: LabelDocument) -> None:
     """Close a document in a thread of its own: what is not saved yet takes its time."""
-    threading.Thread(target=document.close, name="close document", daemon=False).start()
+
+    def close() -> None:
+        try:
+            document.close()
+        except StorageError as error:  # nobody is there any more to be told
+            logging.getLogger("napari_cellseg").warning("%s", error)
+
+    threading.Thread(target=close, name="close document", daemon=False).start()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_cellseg.errors import InputError
-from napari_cellseg.session.merge import SENTINEL, Merged, has_edits, merge_labels
+from napari_cellseg.labels.accept import accept_labels
+from napari_cellseg.session.merge import Merged, has_edits, merge_labels
 from napari_cellseg.session.records import Region
 from napari_cellseg.worker import JobContext, operation
 from napari_cellseg.worker import engine as engine
@@ -110,31 +111,46 @@ def _prepared(
     return make(merged.labels) if document is None else document.prepare(merged.labels)
 
 
+class Adopted(NamedTuple):
+    """Labels of a file, and what their ids were where those had to change."""
+
+    labels: Labels
+    original_ids: NDArray[np.uint64] | None
+    notices: tuple[str, ...]
+
+
 @operation("read labels to adopt")
 def read_labels_to_adopt(
     context: JobContext, *, path: Path, shape: tuple[int, ...], axes: str
-) -> Labels:
-    """Read a label file and check that it fits the image."""
-    labels, _ = engine.read_labels(context, path=path)
-    return as_labels(labels, shape, axes, str(path))
+) -> Adopted:
+    """Read a label file of any format and check that it fits the image."""
+    from napari_cellseg.labels.formats import read_label_file
+
+    context.check()
+    file = read_label_file(path, shape, axes=axes)
+    labels, original = as_labels(file.labels, shape, axes, f"The labels of {path.name}")
+    if file.original_ids is not None:
+        original = np.asarray(file.original_ids, np.uint64)
+    return Adopted(labels, original, file.notices)
 
 
-def as_labels(labels: Any, shape: tuple[int, ...], axes: str, what: str) -> Labels:
-    """Check labels from anywhere; a native uint32 array is returned itself, not a copy.
+def as_labels(
+    labels: Any, shape: tuple[int, ...], axes: str, what: str
+) -> tuple[Labels, NDArray[np.uint64] | None]:
+    """Check labels from anywhere; what can be edited as it is, is returned itself, not a copy.
+
+    Returns
+    -------
+    labels : ndarray of uint32
+    original_ids : ndarray of uint64 or None
+        By id, what it was, where ids do not fit into 32 bits.
 
     Raises
     ------
     InputError
-        Not whole numbers, out of range, or not of the image's shape.
+        Not whole numbers, negative, or not of the image's shape.
     """
-    array = np.asarray(labels)
-    if array.dtype.kind not in "uib":
-        raise InputError(f"{what} holds {array.dtype} and labels must be whole numbers.")
-    if array.shape != shape:
-        raise InputError(
-            f"{what} has shape {array.shape} and the image has {shape} ({', '.join(axes)})."
-        )
-    if array.size and (int(array.min()) < 0 or int(array.max()) >= int(SENTINEL)):
-        raise InputError(f"{what} has ids outside 0 to {int(SENTINEL) - 1}; renumber it.")
-    writable = array.dtype == np.uint32 and array.dtype.isnative and array.flags.writeable
-    return array if writable else array.astype(np.uint32)
+    found = tuple(getattr(labels, "shape", np.shape(labels)))
+    if found != shape:
+        raise InputError(f"{what} have shape {found} and the image has {shape} ({', '.join(axes)}).")
+    return accept_labels(labels, what, copy=False)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_cellseg.labels.paint import painted
-from napari_cellseg.session.prompt_object import Part, PromptObject, Slices, around
+from napari_cellseg.session.prompt_object import Part, PromptObject, Slices, around, described
 
 if TYPE_CHECKING:
     from napari_cellseg.labels import LabelDocument
@@ -160,11 +160,11 @@ class Commits:
         """
         kept: list[PromptObject] = []
         written: list[int] = []
+        info: dict[str, Any] = {"prompts": 0, "objects": {}}
         committed = dict(self.committed)
         labels, locked = document.labels, self.locked
         # what is free is found before anything is written, so that it is what was shown
         free = [(one, self.free(labels, part, one.label, overwrite)) for one, part in objects]
-        prompts = sum(len(one.said) for one, part in free if part is not None)
         try:
             for one, part in free:
                 if part is not None and written:
@@ -174,6 +174,8 @@ class Commits:
                     continue
                 t = part.region[0].start if document.timed else 0
                 label = one.label if one.label is not None else document.free_ids(1, t)[0]
+                info["prompts"] += len(one.said)
+                info["objects"][str(label)] = [described(said) for said in one.said.values()]
                 edits = painted(
                     labels,
                     part.region,
@@ -186,7 +188,7 @@ class Commits:
                     *edits,
                     kind="prompt",
                     source=source,
-                    info={"prompts": prompts},
+                    info=info,
                     gather=True,
                     tell=False,
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,16 @@ class Drawing:
 
 
 Said = Point | BoxPrompt | Drawing
+
+
+def described(said: Said) -> dict[str, Any]:
+    """Return a prompt as provenance keeps it, ready for JSON."""
+    plane = [said.plane.orientation, said.plane.index, said.plane.t]
+    if isinstance(said, Point):
+        return {"point": list(said.position), "positive": said.positive, "plane": plane}
+    if isinstance(said, BoxPrompt):
+        return {"box": list(said.box), "plane": plane}
+    return {said.kind: said.vertices.tolist(), "plane": plane}
 
 
 @dataclass(frozen=True, eq=False)

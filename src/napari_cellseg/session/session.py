@@ -11,13 +11,15 @@ import numpy as np
 
 from napari_cellseg.labels import LabelDocument
 from napari_cellseg.session.merge import Merged
-from napari_cellseg.session.operations import Applied, Landed, as_labels, inside
+from napari_cellseg.session.operations import Adopted, Applied, Landed, as_labels, inside
 from napari_cellseg.session.prompting import Prompting
 from napari_cellseg.session.records import Proposal, Run
 from napari_cellseg.session.recovery import SessionRecovery
 from napari_cellseg.worker import Deliver, InferenceWorker, Job, Priority
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_cellseg.flows import Segmentation
     from napari_cellseg.labels import Replacement
     from napari_cellseg.session.state import Labels
@@ -304,7 +306,7 @@ class Session(SessionRecovery):
             "labels": self.labels,
             "like": self._spaced(),
             "overwrite": overwrite,
-            "metadata": self.layer_metadata(),
+            "metadata": {**self.layer_metadata(), **_known(document)},
         }
 
         def land(written: Path) -> None:
@@ -331,11 +333,15 @@ class Session(SessionRecovery):
         self._need("adopt")
         if isinstance(labels, str | Path):
             arguments = {"path": Path(labels), "shape": self.label_shape, "axes": self.label_axes}
-            return self._submit(
-                "adopt", "read labels to adopt", arguments, self._adopt, lane="files"
-            )
+
+            def land(read: Adopted) -> None:
+                self._adopt(read.labels, read.original_ids)
+                for sentence in read.notices:
+                    self._notice_for_now(sentence)
+
+            return self._submit("adopt", "read labels to adopt", arguments, land, lane="files")
         with self._lock:
-            self._adopt(as_labels(labels, self.label_shape, self.label_axes, "The label layer"))
+            self._adopt(*as_labels(labels, self.label_shape, self.label_axes, "The labels of the layer"))
             self._refresh()
         return None
 
@@ -373,9 +379,9 @@ class Session(SessionRecovery):
                 shape = self.label_shape
                 if labels.size == math.prod(shape):
                     labels = labels.reshape(shape)  # a viewer may add axes of length one
-                taken = as_labels(labels, shape, self.label_axes, "The label layer")
+                taken, original = as_labels(labels, shape, self.label_axes, "The labels of the layer")
                 if self.document is None:
-                    self._set_labels(taken, None, None)
+                    self._adopt(taken, original)
                     return
                 if taken is not self.labels:
                     self.document.replace(np.ascontiguousarray(taken), "foreign", "another tool")
@@ -424,6 +430,7 @@ class Session(SessionRecovery):
             document = prepared if isinstance(prepared, LabelDocument) else None
             document = document or self._made_document(merged.labels)
             document.meta["source"] = f"model {run.settings['model']}"
+            document.meta["parameters"] = dict(run.segmentation.parameters)
             self._set_document(document, merged.baseline, run)
         else:
             settings = {k: v for k, v in run.settings.items() if k != "region"}
@@ -440,12 +447,25 @@ class Session(SessionRecovery):
         self._count = merged.count
         self._idle_text = _cells(merged.count)
 
-    def _adopt(self, labels: Labels) -> None:
+    def _adopt(self, labels: Labels, original: NDArray[np.uint64] | None = None) -> None:
         self._set_proposal(None)
         self._set_labels(labels, None, None)
+        if original is not None:
+            self._given_document().original_ids = original
         self._source = None
         self._set_saved(self.saved_path, False)
         self._idle_text = "labels adopted"
+
+
+def _known(document: LabelDocument) -> dict[str, Any]:
+    """What a label file says of its objects: how they came to be, and their original ids."""
+    from napari_cellseg.labels.provenance import provenance_summary
+
+    original = document.original_ids
+    return {
+        "provenance": provenance_summary(document),
+        **({} if original is None else {"original_ids": original.tolist()}),
+    }
 
 
 def _cells(count: int) -> str:

@@ -138,7 +138,15 @@ class SessionLayers:
             self._watch(layer)
 
     def as_session_labels(self, layer: Labels) -> np.ndarray:
-        """Return a layer's labels with the session's axes; they share memory where they can."""
+        """Return a layer's labels with the session's axes; they share memory where they can.
+
+        Raises
+        ------
+        InputError
+            It has several resolutions.
+        """
+        if layer.multiscale:
+            raise InputError(unwritable(layer))
         data = np.asarray(layer.data)
         axes = self._session.label_axes
         letters = layer_letters(self.axes, axes)
@@ -300,9 +308,10 @@ class SessionLayers:
             return
         if other:
             show_info("Another tool replaced the cells: that is a step which you can undo.")
-        self._shown = self._session.labels
-        if self._shown is not None and not np.may_share_memory(data, self._shown):
-            self.show_labels(self._shown)  # they had to be converted
+        shown = self._session.labels
+        if shown is not None and not np.may_share_memory(data, shown):
+            self.show_labels(shown)  # they had to be converted
+        self._shown = shown
 
 
 _shared: weakref.WeakValueDictionary[int, SessionLayers] = weakref.WeakValueDictionary()

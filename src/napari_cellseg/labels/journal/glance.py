@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_cellseg.labels.journal.database import NAME, Database
+from napari_cellseg.labels.journal.database import NAME, Complaint, Database
 from napari_cellseg.labels.journal.lock import take
 
 
@@ -52,7 +51,7 @@ def glance(folder: Path) -> Glance | None:
         meta, _ = database.meta()
         last = database.last()
         row = database.row(last) if last else None
-    except (sqlite3.Error, OSError):
+    except (*Complaint, OSError):
         return None
     finally:
         database.close()
