@@ -116,6 +116,20 @@ def gui_stall(options: argparse.Namespace) -> dict[str, Any] | None:
     return {**result, "prompting": prompting}
 
 
+def labels(options: argparse.Namespace) -> dict[str, Any]:
+    """Edits of labels in the window, beside napari's own, and how soon they are durable."""
+    from benchmarks import journal_append, label_edits
+
+    journal = journal_append.run_journal_append()
+    print(journal_append.describe(journal), "\n", flush=True)
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        print("no display: edits in the window were not measured", flush=True)
+        return {"journal": journal}
+    edits = label_edits.run_label_edits(max(5, options.runs))
+    print(label_edits.describe(edits), "\n", flush=True)
+    return {"journal": journal, "edits": edits}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run everything that was asked for, and print and store the figures."""
     options = parse(arguments)
@@ -132,6 +146,8 @@ def main(arguments: list[str] | None = None) -> None:
     found["prompts"] = prompts(options)
     found["3D clicks"] = basin_clicks(options)
     write_json(options.json, found)  # should the window fail, the rest is kept
+    found["labels"] = labels(options)
+    write_json(options.json, found)
     found["gui stall"] = gui_stall(options)
     write_json(options.json, found)
     print(f"written to {options.json}")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("NAPARI_CONFIG", "")  # a picture must not depend on, or change, settings
+os.environ.setdefault("NAPARI_CELLSEG_DOCUMENTS", "")  # nor offer or leave unfinished work
 
 import napari
 import numpy as np
@@ -109,10 +110,7 @@ class Window:
         ids = [label for label in np.unique(plane[plane > 0]) if (plane == label).sum() > 40]
         missed = max(ids, key=lambda one: np.argwhere(plane == one).mean(axis=0)[1])
         place = tuple(int(at) for at in np.argwhere(labels == missed).mean(axis=0).round())
-        labels[labels == missed] = 0
-        session.note_edit()
-        assert self.dock.layers.cells is not None
-        self.dock.layers.cells.refresh()
+        session.change("delete", [int(missed)])
         holder, dock = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Prompt")
         holder.raise_()
         session.prompts.settings.checkpoint = random_weights(folder)

@@ -38,7 +38,7 @@ def drag_along(qtbot, viewer, dock, pixels, button=Qt.MouseButton.LeftButton):
     drag_over(qtbot, viewer, [on_canvas(viewer, dock, *pixel) for pixel in pixels], button)
 
 
-def drag_over(qtbot, viewer, places, button=Qt.MouseButton.LeftButton):
+def drag_over(qtbot, viewer, places, button=Qt.MouseButton.LeftButton, modifier=NONE):
     none = Qt.MouseButton.NoButton
     canvas = canvas_of(viewer)
     between = [
@@ -54,5 +54,5 @@ def drag_over(qtbot, viewer, places, button=Qt.MouseButton.LeftButton):
     ]
     for kind, at, pressed, held in steps:
         globally = QPointF(canvas.mapToGlobal(QPoint(round(at.x()), round(at.y()))))
-        QApplication.sendEvent(canvas, QMouseEvent(kind, at, globally, pressed, held, NONE))
+        QApplication.sendEvent(canvas, QMouseEvent(kind, at, globally, pressed, held, modifier))
         qtbot.wait(12)

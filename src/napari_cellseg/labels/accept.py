@@ -56,7 +56,8 @@ def accept_labels(
                 ids, rows = np.append(np.zeros(1, ids.dtype), ids), rows + 1
             small = rows.reshape(array.shape).astype(np.uint32)
             return np.ascontiguousarray(small), ids.astype(np.uint64)
-    if array.dtype == np.uint32 and array.size and int(array.max()) > MOST:
+    wide = array.dtype.kind in "uf" and array.dtype.itemsize >= 4
+    if wide and array.size and array.max() == MOST + 1:
         raise InputError(
             f"{where} hold the value {MOST + 1}, which no object can have: renumber it."
         )

@@ -59,7 +59,8 @@ class LabelCore:
     """
 
     changed: ClassVar[Signal] = Signal(Change)
-    """Emitted after labels or marks have changed, in the thread that changed them."""
+    """Emitted after labels or marks have changed, in the thread that changed them; one after the
+    other, in the order of the changes."""
 
     def __init__(self, labels: Labels, axes: str, spacing: Sequence[float]) -> None:
         if axes not in _SPATIAL or labels.ndim != len(axes):
@@ -78,12 +79,22 @@ class LabelCore:
         self._number = 0
         self._version = 0  # of labels, marks and history: whatever changes them raises it
         self._log: list[tuple[Step, Direction]] = []
+        self._first_marks: list[tuple[Key, str, Any]] = []  # before the first step
         self._open: _Gathering | None = None
 
     @property
     def labels(self) -> Labels:
         """The labels themselves, not a copy; write them by `apply` only."""
         return self._labels
+
+    def guard_by(self, lock: threading.RLock) -> None:
+        """Take the lock of whoever follows `changed` in place of one's own.
+
+        Otherwise a thread that edits here, and tells it there, could wait for one that edits from
+        there, and that one for it.
+        """
+        with self._lock:
+            self._lock = lock
 
     @property
     def timed(self) -> bool:
@@ -186,17 +197,14 @@ class LabelCore:
                 self._finish(stroke, step)
             if gather and not tell:
                 stroke.untold += new
-        if gather and not tell:
+            if not gather:
+                self.changed.emit(Change(step.region, step.keys, step, "do"))
+                return step
+            if tell and (new or len(stroke.marks) > already[1]):
+                told = Change(_around(new), tuple(sorted(stroke.fresh)), step, "do")
+                stroke.fresh.clear()
+                self.changed.emit(told)
             return None
-        if gather and (new or len(stroke.marks) > already[1]):
-            told = Change(_around(new), tuple(sorted(stroke.fresh)), step, "do")
-            stroke.fresh.clear()
-            self.changed.emit(told)
-            return None
-        if not gather:
-            self.changed.emit(Change(step.region, step.keys, step, "do"))
-            return step
-        return None
 
     def end_stroke(self) -> Step | None:
         """Close the step that `apply(gather=True)` began; return it."""
@@ -208,7 +216,7 @@ class LabelCore:
             stroke.patches = _joined(stroke.patches)
             step = self._step(stroke)
             self._finish(stroke, step)
-        self.changed.emit(Change(untold, step.keys, step, "do"))
+            self.changed.emit(Change(untold, step.keys, step, "do"))
         return step
 
     def abandon_stroke(self) -> None:
@@ -220,7 +228,7 @@ class LabelCore:
             region, keys = _around(stroke.patches), tuple(sorted(stroke.keys))
             step = self._step(stroke)
             self._take_back(stroke, 0, 0)
-        self.changed.emit(Change(region, keys, step, "undo"))
+            self.changed.emit(Change(region, keys, step, "undo"))
 
     def undo(self) -> Step:
         """Take the last step back.
@@ -247,7 +255,7 @@ class LabelCore:
             step = self.history.pop()
             self.undone.append(step)
             self._record(step, "undo")
-        self.changed.emit(Change(step.region, step.keys, step, "undo"))
+            self.changed.emit(Change(step.region, step.keys, step, "undo"))
         return step
 
     def redo(self) -> Step:
@@ -264,7 +272,7 @@ class LabelCore:
             step = self.undone.pop()
             self.history.append(step)
             self._record(step, "redo")
-        self.changed.emit(Change(step.region, step.keys, step, "redo"))
+            self.changed.emit(Change(step.region, step.keys, step, "redo"))
         return step
 
     def absorb(self) -> Step | None:
@@ -307,18 +315,19 @@ class LabelCore:
             self._version += 1
             self.objects.count(self._volumes)
             stroke.born = {key for key in missing if key in self.objects}
-            self._forget_gone(stroke, [key for key in stroke.keys if key not in self.objects])
+            marked = {key for column in self.objects.marks.values() for key in column}
+            self._forget_gone(stroke, [key for key in marked if key not in self.objects])
             if expected is not None and not stroke.patches:
                 return None  # all of it has been written over since
             step = self._step(stroke)
             if expected is None:
                 self.history.clear()
                 self.undone.clear()
-                self._cut(step)
+                self._cut(step, stroke.marks)
             else:
                 self._finish(stroke, step)
-        self.changed.emit(Change(step.region, step.keys, step, "do"))
-        return step
+            self.changed.emit(Change(step.region, step.keys, step, "do"))
+            return step
 
     def replace(
         self,
@@ -368,8 +377,8 @@ class LabelCore:
             step = self._step(stroke)
             step.region, step.count = made.region, made.count
             self._finish(stroke, step, made.packed)
-        self.changed.emit(Change(step.region, step.keys, step, "do"))
-        return step
+            self.changed.emit(Change(step.region, step.keys, step, "do"))
+            return step
 
     def prepare(self, labels: Labels) -> Replacement:
         """Find out, in any thread, what `replace` needs to know of another array."""
@@ -499,18 +508,18 @@ class LabelCore:
         spared = 0
         first = region[0].start if self.timed else 0
         for k in range(len(changed) if self.timed else 1):
-            held = {label for t, label in locked if t == first + k}
-            if not held:
-                continue
+            t = first + k
             where = changed[k] if self.timed else changed
             here = present[k] if self.timed else present
             total = int(np.count_nonzero(where))
             there = here[where]
-            stays = np.isin(there, [one for one in distinct(there).tolist() if one in held])
+            held = [one for one in distinct(there).tolist() if (t, one) in locked]
+            stays = np.isin(there, held)
             if isinstance(values, np.ndarray):
                 given = (values[k] if self.timed else values)[where]
-                stays |= np.isin(given, list(held))
-            elif values in held:
+                held = [one for one in distinct(given).tolist() if (t, one) in locked]
+                stays |= np.isin(given, held)
+            elif (t, values) in locked:
                 stays[:] = True
             where[where] = ~stays
             spared += total - int(np.count_nonzero(where))
@@ -586,11 +595,16 @@ class LabelCore:
     def _settle(self) -> None:
         """Wait until `_expected` can tell; the lock is let go of meanwhile."""
 
-    def _cut(self, step: Step) -> None:
+    def _cut(self, step: Step, marks: list[tuple[Key, str, Any, Any]]) -> None:
         """Take up that history ends with a step, which is not in it."""
         self._version += 1
         self._log.clear()
         self._number = 0  # a journal that begins later counts from here
+        self._first_marks = [
+            (key, name, value)
+            for name, column in self.objects.marks.items()
+            for key, value in column.items()
+        ]
 
     def _expected(self) -> Labels | None:
         """What the labels are by the steps made; None where nothing knows."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,8 @@ class LabelDocument(Verbs, LabelCore):
         By id, what it was in the array that was given; None where ids are those.
     folder : Path or None
         Where the journal is.
+    problem : StorageError or None
+        What keeps the journal from saving now.
 
     Raises
     ------
@@ -96,9 +98,11 @@ class LabelDocument(Verbs, LabelCore):
         self.notices: tuple[str, ...] = ()
         self._journal: Journal | None = None
         self._unsaved = Unsaved()
+        self._copying: list[_Follower] = []
         self._quality: pd.DataFrame | None = None
         self._judged: list[Step] = []
-        self._problem: StorageError | None = None
+        self._held = 0  # bytes of steps in memory, or more
+        self.problem: StorageError | None = None
         self._frame: tuple[int, pd.DataFrame] | None = None
 
     # -- life ------------------------------------------------------------------------------------
@@ -151,6 +155,7 @@ class LabelDocument(Verbs, LabelCore):
                 "axes": self.axes,
                 "spacing": list(self.spacing) if self.spacing_known else None,
                 "original_ids": original,
+                "marks": self._first_marks,
             }
             journal = Journal.create(Path(folder), self._labels.shape, self._base_block, meta)
             self._connect(journal, Path(folder))
@@ -185,7 +190,7 @@ class LabelDocument(Verbs, LabelCore):
                 f"{str(folder)!r} was made by another version of napari-cellseg: open it with that."
             )
         labels, included = journal.base()
-        history = _History()
+        history = _History(meta.pop("marks", []))
         for number, payload in journal.records():
             header, keys = header_of(payload)
             if number > included:
@@ -303,7 +308,7 @@ class LabelDocument(Verbs, LabelCore):
         journal.trouble.connect(self._on_trouble)
 
     def _on_trouble(self, error: StorageError | None) -> None:
-        self._problem = error
+        self.problem = error
         self.trouble.emit(error)
 
     def _base_block(self, region: Slices) -> Labels:
@@ -312,6 +317,39 @@ class LabelDocument(Verbs, LabelCore):
             block = self._labels[region].copy()
             log = list(self._log)
             open_patches = [] if self._open is None else list(self._open.patches)
+        self._go_back(block, region, log, open_patches)
+        return block
+
+    def copy_of_labels(self) -> tuple[Labels, int]:
+        """Return a copy of the labels as they are now, and the number of the last record.
+
+        Takes its time in any thread; edits that are made meanwhile wait for nothing and are not in
+        it.
+        """
+        with self._lock:
+            self.end_stroke()
+            number, source = self._number, self._labels
+            follower: _Follower = (source, [])
+            self._copying.append(follower)
+        try:
+            copy = source.copy()
+        finally:
+            with self._lock:
+                self._copying = [one for one in self._copying if one is not follower]
+                drawn = self._open if self._labels is source else None
+                open_patches = [] if drawn is None else list(drawn.patches)
+        whole = tuple(slice(0, size) for size in source.shape)
+        self._go_back(copy, whole, follower[1], open_patches)
+        return copy, number
+
+    def _go_back(
+        self,
+        block: Labels,
+        region: Slices,
+        log: list[tuple[Step, Direction]],
+        open_patches: list[Patch],
+    ) -> None:
+        """Take back, in a copy of a box, what was done since something was so."""
         for patch in reversed(open_patches):
             _write_into(block, region, patch.region, patch.mask, patch.before)
         for step, direction in reversed(log):
@@ -321,10 +359,12 @@ class LabelDocument(Verbs, LabelCore):
             for patch in patches if direction == "undo" else reversed(patches):
                 values = patch.after if direction == "undo" else patch.before
                 _write_into(block, region, patch.region, patch.mask, values)
-        return block
 
     def _record(self, step: Step, direction: Direction) -> None:
         super()._record(step, direction)
+        for source, log in self._copying:
+            if source is self._labels:
+                log.append((step, direction))
         if self._journal is not None:
             self._append(step, direction)
 
@@ -338,11 +378,17 @@ class LabelDocument(Verbs, LabelCore):
         durable = self._journal.saved.number
         if durable:  # and so is what the first step found
             self._log.clear()
-        held = sum(one.nbytes for one in self.history)
+        self._held += step.nbytes if direction == "do" else 0
+        if self._held > PAYLOADS:
+            self._drop_payloads(durable)
+
+    def _drop_payloads(self, durable: int) -> None:
+        """Let go of what the journal has, the oldest first, until the rest is small enough."""
+        self._held = sum(one.nbytes for one in self.history)
         for one in self.history:
-            if held <= PAYLOADS or one.number > durable:
+            if self._held <= PAYLOADS or one.number > durable:
                 break
-            held -= one.nbytes
+            self._held -= one.nbytes
             one.payload = None
 
     def _payload(self, step: Step) -> bytes:
@@ -361,15 +407,16 @@ class LabelDocument(Verbs, LabelCore):
         turn = threading.Condition(self._lock)
         end = time.monotonic() + PATIENCE
         while self.folder is not None and not snapshot_paths(self.folder):
-            if self._problem is not None or time.monotonic() > end:
+            if self.problem is not None or time.monotonic() > end:
                 return
             turn.wait(0.02)
 
-    def _cut(self, step: Step) -> None:
+    def _cut(self, step: Step, marks: list[tuple[Key, str, Any, Any]]) -> None:
+        self._quality = None  # nobody knows which objects it still describes
         if self._journal is None:
-            super()._cut(step)
+            super()._cut(step, marks)
             return
-        header = {**header_from(step), "do": "cut", "marks": []}
+        header = {**header_from(step), "do": "cut", "marks": marks}
         step.payload = pack(header, (), pack_patches(list(_whole(self._labels))))
         self._record(step, "do")
 
@@ -396,22 +443,27 @@ def _whole(labels: Labels, block: int = 2**20) -> Iterator[Patch]:
         yield Patch(region, mask, np.zeros(values.size, np.uint32), values.ravel())
 
 
+_Follower: TypeAlias = tuple[Labels, list[tuple[Step, Direction]]]
+"""An array that is being copied, and the steps made to it since."""
+
+
 class _History:
     """Walks the records of a journal and keeps what is done and undone."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Sequence[tuple[Sequence[int], str, Any]]) -> None:
         self.done: list[Step] = []
         self.undone: list[Step] = []
         self.number = 0
         self._marks: dict[int, list[Any]] = {}
-        self._settled: list[tuple[Key, str, Any]] = []
+        self._settled = [((int(t), int(label)), name, value) for (t, label), name, value in marks]
 
     def follow(
         self, header: dict[str, Any], keys: tuple[Key, ...], number: int, payload: bytes
     ) -> None:
         self.number = number
         if header["do"] == "cut":  # marks stay, but nothing can be undone any more
-            self._settled = self.marks()
+            taken = [((int(t), int(label)), name, None) for (t, label), name, *_ in header["marks"]]
+            self._settled = self.marks() + taken
             self.done.clear()
             self.undone.clear()
         elif header["do"] == "undo":

@@ -14,6 +14,7 @@ from napari_cellseg.labels.packing import distinct
 
 _DIRECT = 2**24
 """Up to this id a table over all ids is affordable; beyond, ids are searched for."""
+_NONE = np.zeros(0, np.int64)
 _FAR = np.iinfo(np.int64).max
 
 
@@ -128,7 +129,7 @@ class ObjectTable:
 
         times, planes = volumes.shape[:2]
         self.checksums = np.zeros((times, planes), np.uint64)
-        columns = []
+        columns = [(_NONE, _NONE, np.zeros((0, 3), np.int64), np.zeros((0, 6), np.int64))]
         for t in range(times):
             ids, lookup = _ids_of(volumes[t])
             counts = np.zeros(len(ids), np.int64)

@@ -63,7 +63,7 @@ class SessionDocuments(SessionState):
         self._after: dict[int, Standing] = {}
         self._remembered: WeakKeyDictionary[LabelDocument, Any] = WeakKeyDictionary()
         self._resting: list[LabelDocument] = []
-        self._trouble: StorageError | None = None
+        self._trouble: CellsegError | None = None
         self._no_journal = False
 
     # -- changing --------------------------------------------------------------------------------
@@ -115,8 +115,20 @@ class SessionDocuments(SessionState):
         gather : bool
             Whether more of the same stroke follows; `end_stroke` closes it.
         """
-        if self.document is not None and indices and indices[0].size:
-            self.change("apply", _painted(indices, values, kind), gather=gather)
+        if self.document is None or not indices or not indices[0].size:
+            return
+        try:
+            edit = _painted(indices, values, kind)
+        except InputError as error:
+            self.refuse(error)
+            return
+        self.change("apply", edit, gather=gather)
+
+    def refuse(self, error: CellsegError) -> None:
+        """Tell an error as if a verb had been refused with it."""
+        with self._lock:
+            self._fail(error)
+            self._refresh()
 
     def end_stroke(self) -> None:
         """Close the stroke in progress: it is one step."""
@@ -175,6 +187,7 @@ class SessionDocuments(SessionState):
             self._standings, self._after = self._remembered.setdefault(document, ({}, {}))
             if document in self._resting:
                 self._resting.remove(document)
+            document.guard_by(self._lock)  # whoever edits it, and from wherever, waits its turn
             document.changed.connect(self._on_change)
             document.trouble.connect(self._on_trouble)
             document.saved.changed.connect(self._on_saved)
@@ -243,8 +256,9 @@ class SessionDocuments(SessionState):
                     self._told_edited = True
                 elif number not in self._standings:
                     self._standings[number] = self._standing()
-                    self._after.clear()
                     self._forget_baselines()
+                if self.document is not None and not self.document.undone:
+                    self._after.clear()
                 if step.count and step.kind not in OURS:
                     self._told_edited = True
             elif change.direction == "undo":
@@ -327,7 +341,7 @@ class SessionDocuments(SessionState):
         former = document.saved
         try:
             document.attach(new_folder(self.documents, document.meta.get("image") or "labels"))
-        except StorageError as error:
+        except CellsegError as error:
             self._no_journal, self._trouble = True, error  # said once, and shown as not saved
             self._notice(f"Your edits are not being saved as you go: {error}")
             return
@@ -343,9 +357,10 @@ class SessionDocuments(SessionState):
     def _on_trouble(self, error: StorageError | None) -> None:
         def tell() -> None:
             with self._lock:
-                self._trouble = error
-                if error is not None and not self.is_closed:
-                    self._notice(str(error))
+                # what is so now: messages may overtake each other
+                self._trouble = None if self.document is None else self.document.problem
+                if self._trouble is not None and not self.is_closed:
+                    self._notice(str(self._trouble))
             self._tell_journal()
 
         # In a thread of its own: the journal's holds its signal while it tells, and somebody who

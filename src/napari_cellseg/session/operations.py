@@ -75,6 +75,26 @@ def segment_to_edit(
     return Landed(segmentation, merged, _prepared(document, merged, make))
 
 
+@operation("save document")
+def save_document(
+    context: JobContext,
+    *,
+    path: Path,
+    document: LabelDocument,
+    like: Volume,
+    overwrite: bool,
+    metadata: dict[str, Any],
+) -> Path:
+    """Write the labels of a document as they are now, and remember that they were."""
+    context.check()
+    labels, number = document.copy_of_labels()  # edits go on meanwhile
+    written = engine.write(
+        context, path=path, labels=labels, like=like, overwrite=overwrite, metadata=metadata
+    )
+    document.note_exported(written, number)
+    return written
+
+
 @operation("open document")
 def open_document(context: JobContext, *, folder: Path) -> LabelDocument:
     """Open a document from its folder."""
@@ -152,5 +172,7 @@ def as_labels(
     """
     found = tuple(getattr(labels, "shape", np.shape(labels)))
     if found != shape:
-        raise InputError(f"{what} have shape {found} and the image has {shape} ({', '.join(axes)}).")
+        raise InputError(
+            f"{what} have shape {found} and the image has {shape} ({', '.join(axes)})."
+        )
     return accept_labels(labels, what, copy=False)

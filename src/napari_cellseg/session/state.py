@@ -36,6 +36,7 @@ DOING = {
     "save": "saving",
     "adopt": "reading labels",
     "recover": "recovering",
+    "review": "ranking",
     "estimate_diameter": "measuring",
     "through z": "through z",
     "everything": "finding everything",

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from napari_cellseg.errors import InputError
 from napari_cellseg.labels import Edit
 from napari_cellseg.widgets.patches import Patch, to_label_axes
 
@@ -39,7 +40,13 @@ class CellsSink:
         if session is None or session.document is None:
             return
         axes = session.label_axes
-        edits = [Edit(*to_label_axes(one, self._letters, axes), kind="paint") for one in patches]
+        try:
+            edits = [
+                Edit(*to_label_axes(one, self._letters, axes), kind="paint") for one in patches
+            ]
+        except InputError as error:  # an id that no object can have
+            session.refuse(error)
+            return
         session.change("apply", *edits, kind="paint", gather=gather)
 
     def end_stroke(self) -> None:

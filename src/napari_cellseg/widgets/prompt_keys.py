@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari.layers import Points, Shapes
+    from napari.layers import Labels, Points, Shapes
 
 #: What each key does, as the dock lists it.
 ACTIONS = {
@@ -36,13 +36,19 @@ DEFAULT_KEYS = {
 }
 
 
-def usable_keys(wanted: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+def usable_keys(
+    wanted: Mapping[str, str],
+    actions: Mapping[str, str] = ACTIONS,
+    defaults: Mapping[str, str] = DEFAULT_KEYS,
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """Check keys that a user has chosen.
 
     Parameters
     ----------
     wanted : dict of str to str
         Action to key, in napari's writing ("Control-Shift-Z"); empty for none.
+    actions, defaults : dict of str to str
+        What each action is called, and its key where `wanted` has none; those of prompting.
 
     Returns
     -------
@@ -54,24 +60,24 @@ def usable_keys(wanted: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, .
     keys: dict[str, str] = {}
     used: dict[str, str] = {}
     problems = []
-    for action in ACTIONS:
-        key = wanted.get(action, DEFAULT_KEYS[action]).strip()
+    for action in actions:
+        key = wanted.get(action, defaults[action]).strip()
         keys[action] = ""
         if not key:
             continue
         known = _known(key)
         if not known:
             problems.append(
-                f"“{key}” is no key, so “{ACTIONS[action]}” has none: write it "
+                f"“{key}” is no key, so “{actions[action]}” has none: write it "
                 "like Control-Shift-Z."
             )
             continue
         if known in used:
             problems.append(
-                f"“{key}” is chosen for “{used[known]}” and “{ACTIONS[action]}”: it does the first."
+                f"“{key}” is chosen for “{used[known]}” and “{actions[action]}”: it does the first."
             )
             continue
-        used[known] = ACTIONS[action]
+        used[known] = actions[action]
         keys[action] = key
     return keys, tuple(problems)
 
@@ -89,7 +95,7 @@ def _known(key: str) -> str:
 
 
 class PromptKeys:
-    """Binds keys to the layers that take prompts, so that they act only while one is selected.
+    """Binds keys to layers of ours, so that they act only while one of them is selected.
 
     Parameters
     ----------
@@ -103,13 +109,13 @@ class PromptKeys:
         self.keys = dict(keys)
         self._pressed = pressed
 
-    def bind(self, layer: Points | Shapes) -> None:
+    def bind(self, layer: Points | Shapes | Labels) -> None:
         """Let the keys act while this layer is the active one."""
         for action, key in self.keys.items():
             if key:
                 layer.bind_key(key, self._press(action), overwrite=True)
 
-    def unbind(self, layer: Points | Shapes) -> None:
+    def unbind(self, layer: Points | Shapes | Labels) -> None:
         """Let napari have its keys back."""
         for key in self.keys.values():
             if key:

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_cellseg.errors import CellsegError, InputError
 from napari_cellseg.prompts.plane_view import Plane
 from napari_cellseg.prompts.ray import RULE
+from napari_cellseg.widgets.canvas_modes import modes_for
 from napari_cellseg.widgets.placement import check_upright
 from napari_cellseg.widgets.preferences import preferences
 from napari_cellseg.widgets.prompt_edits import PromptEdits
@@ -56,6 +57,7 @@ class PromptRun(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer = weakref.ref(viewer)
+        self._modes = modes_for(viewer)
         self._session = session
         self._image_layers = layers
         self._scene = scene
@@ -122,6 +124,7 @@ class PromptRun(QObject):
             viewer.layers.selection.events.active.disconnect(self._on_active)
             viewer.layers.events.removed.disconnect(self._on_removed)
         self._release()
+        self._modes.give_back(self)
         if prompts.active and not self._session.is_closed:
             prompts.stop()
 
@@ -150,6 +153,7 @@ class PromptRun(QObject):
         if not self.layers.shown:  # they may have been changed in the preferences
             self.keys, self.key_problems = self._chosen_keys()
         self._do(prompts.start)
+        self._modes.take(self, self.stop_prompting)
         self.settle()
         self.use(self.tool)
         self.look()
@@ -157,6 +161,7 @@ class PromptRun(QObject):
     def stop_prompting(self) -> None:
         """Turn prompting off; open objects stay open."""
         self._do(self._session.prompts.stop)
+        self._modes.give_back(self)
         self.settle()
 
     def use(self, tool: Tool) -> None:

@@ -17,6 +17,10 @@ from napari_cellseg.widgets.bridge import gui_bridge
 from napari_cellseg.widgets.column import Column
 from napari_cellseg.widgets.image_choice import choice_for
 from napari_cellseg.widgets.notices import Notices
+from napari_cellseg.widgets.preferences import preferences
+from napari_cellseg.widgets.recovery import recovery_for
+from napari_cellseg.widgets.recovery_banner import RecoveryBanner, banner_rules
+from napari_cellseg.widgets.saved_label import saved_rules
 from napari_cellseg.widgets.session_layers import layers_for
 from napari_cellseg.widgets.status_strip import StatusStrip
 from napari_cellseg.widgets.style import stylesheet
@@ -58,6 +62,8 @@ class SessionDock(QWidget):
         self.session: Session = session_for(viewer, gui_bridge().post)
         self.layers = layers_for(viewer, self.session)
         self.image = choice_for(viewer, self.session, self.layers)
+        self.recovery = recovery_for(self.session)
+        self.banner = RecoveryBanner(self.recovery)
         self.notices = Notices()
         self.strip = StatusStrip()
         self.strip.cancelled.connect(self._on_cancel)
@@ -81,6 +87,7 @@ class SessionDock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(self.banner)
         layout.addWidget(scroll, 1)
         foot = QVBoxLayout()
         foot.setContentsMargins(8, 0, 8, 4)
@@ -154,15 +161,23 @@ class SessionDock(QWidget):
         self._connected = True
         session = self.session
         session.deliver = gui_bridge().post
+        chosen = preferences().documents_folder
+        if chosen is not None:
+            session.documents = chosen
         session.status_changed.connect(self._on_status)
         session.availability_changed.connect(self._on_news)
         session.notices_changed.connect(self._on_news)
         session.failed.connect(self._on_failed)
+        session.journal_changed.connect(self.strip.show_journal)
+        self.recovery.failed.connect(self._on_failed)
+        self.banner.follow()
         viewer.events.theme.connect(self._on_theme)
         self.image.failed.connect(self._on_failed)
         self.layers.join()
         self.join()
+        self.recovery.join()
         self._on_theme()
+        self.strip.show_journal(session.journal)
         self._on_status(session.status)
 
     def let_go(self) -> None:
@@ -181,6 +196,10 @@ class SessionDock(QWidget):
         session.availability_changed.disconnect(self._on_news)
         session.notices_changed.disconnect(self._on_news)
         session.failed.disconnect(self._on_failed)
+        session.journal_changed.disconnect(self.strip.show_journal)
+        self.recovery.failed.disconnect(self._on_failed)
+        self.banner.unfollow()
+        self.recovery.leave()
         self.image.failed.disconnect(self._on_failed)
         self.leave()
         if self.layers.leave():  # no other dock waits for what runs
@@ -218,4 +237,5 @@ class SessionDock(QWidget):
     def _on_theme(self, event: Any = None) -> None:
         viewer = self._viewer()
         if viewer is not None:
-            self.setStyleSheet(stylesheet(viewer.theme))
+            rules = (stylesheet, saved_rules, banner_rules)
+            self.setStyleSheet("".join(rule(viewer.theme) for rule in rules))

@@ -10,7 +10,9 @@ from napari.utils.notifications import show_info, show_warning
 
 from napari_cellseg.errors import CellsegError, InputError
 from napari_cellseg.widgets.cells_sink import CellsSink
+from napari_cellseg.widgets.labels_look import look_for
 from napari_cellseg.widgets.labels_shim import redraw, replace_data
+from napari_cellseg.widgets.marks_look import LockedLook
 from napari_cellseg.widgets.placement import aligned, layer_letters, layer_region, placement
 from napari_cellseg.widgets.stroke_shim import capture, unwritable
 
@@ -58,6 +60,7 @@ class SessionLayers:
         self._writing = False
         self._release: Callable[[], None] | None = None
         self._users = 0
+        self.look = LockedLook(session)
 
     def join(self) -> None:
         """Follow the session for one more dock."""
@@ -68,6 +71,7 @@ class SessionLayers:
         session.labels_changed.connect(self.show_labels)
         session.proposal_changed.connect(self.show_proposal)
         session.labels_written.connect(self._on_written)
+        self.look.join()
         if self.image is not None:
             self.find_layers()
 
@@ -80,6 +84,7 @@ class SessionLayers:
         session.labels_changed.disconnect(self.show_labels)
         session.proposal_changed.disconnect(self.show_proposal)
         session.labels_written.disconnect(self._on_written)
+        self.look.leave()
         self._let_go_of_cells()
         return True
 
@@ -219,6 +224,8 @@ class SessionLayers:
             opacity=0.6,
             **placement(self.image, self.axes, axes, offset or (0,) * len(axes)),
         )
+        if layer.dtype == np.uint32:
+            look_for(layer, layer.axis_labels.index("t") if "t" in axes else None)
         viewer = self._viewer()
         if viewer is not None:
             roles = [other.metadata.get(METADATA, {}).get("role") for other in viewer.layers]
@@ -235,7 +242,14 @@ class SessionLayers:
         self.cells = layer
         if self.image is not None:
             self._cells_of[self.image] = weakref.ref(layer)
+        self.look.show_on(layer, self._letters(layer))
         self._capture()
+
+    def _letters(self, layer: Labels) -> str:
+        """Axes of the cells layer."""
+        axes = self._session.label_axes
+        letters = layer_letters(self.axes, axes) if self.axes and axes else axes
+        return letters if layer.data.ndim == len(letters) else axes
 
     def _capture(self) -> None:
         """Let what is drawn on the cells go through the session, once they hold its labels."""
@@ -243,13 +257,12 @@ class SessionLayers:
         if layer is None or labels is None or self._release is not None or unwritable(layer):
             return
         if np.may_share_memory(layer.data, labels):
-            letters = layer_letters(self.axes, self._session.label_axes)
-            if layer.data.ndim != len(letters):
-                letters = self._session.label_axes
-            self._release = capture(layer, CellsSink(self._session, letters, self._on_data))
+            sink = CellsSink(self._session, self._letters(layer), self._on_data)
+            self._release = capture(layer, sink)
 
     def _let_go_of_cells(self) -> None:
         self.cells = self._shown = None
+        self.look.show_on(None)
         release, self._release = self._release, None
         if release is not None:
             release()

@@ -1,6 +1,8 @@
-"""The strip at the foot of every dock: what is happening, how far, and a way to stop it."""
+"""The strip at the foot of every dock: what is happening, how to stop it, what is saved."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QFontMetrics, QResizeEvent
@@ -14,7 +16,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cellseg.widgets.saved_label import SavedLabel
 from napari_cellseg.widgets.style import set_role
+
+if TYPE_CHECKING:
+    from napari_cellseg.session.records import JournalState
 
 
 class _Line(QLabel):
@@ -48,7 +54,10 @@ class _Line(QLabel):
 
 
 class StatusStrip(QFrame):
-    """One line of text over a thin progress bar, with Cancel while something runs."""
+    """One line of text over a thin progress bar, with Cancel while something runs.
+
+    On its right stands what of the edits is saved.
+    """
 
     cancelled = Signal()
 
@@ -57,6 +66,7 @@ class StatusStrip(QFrame):
         self.setObjectName("cellseg_status")
         self._text = ""
         self._label = _Line()
+        self.saved = SavedLabel()
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
@@ -70,6 +80,7 @@ class StatusStrip(QFrame):
         top = QHBoxLayout()
         top.setContentsMargins(0, 0, 0, 0)
         top.addWidget(self._label, 1)
+        top.addWidget(self.saved)
         top.addWidget(self.cancel)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 8, 6)
@@ -104,6 +115,10 @@ class StatusStrip(QFrame):
         """Show what went wrong, with nothing running."""
         self._set_running(False)
         self._write(message, error=True)
+
+    def show_journal(self, state: JournalState) -> None:
+        """Show what of the edits is saved, and how many can be undone."""
+        self.saved.show_journal(state)
 
     def _set_running(self, running: bool) -> None:
         self.cancel.setVisible(running)

@@ -14,7 +14,8 @@ from napari_cellseg.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_cellseg.flows import FlowField, Integration
+    from napari_cellseg.flows import FlowField
+    from napari_cellseg.flows.integrate import Integration
     from napari_cellseg.labels.review.item import Slices
     from napari_cellseg.labels.review.objects import Key
 
