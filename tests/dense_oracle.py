@@ -145,7 +145,7 @@ def marks_of(document: LabelDocument) -> Marks:
 
 def check_table(document: LabelDocument) -> None:
     """Compare the object table with a count of the labels as they are."""
-    from napari_cellseg.labels.core import as_volumes
+    from napari_cellseg.labels.replacement import as_volumes
     from napari_cellseg.labels.table import ObjectTable
 
     timed = document.axes.startswith("t")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from dense_oracle import check_reopened, check_table, marks_of
 from napari_cellseg.errors import InputError, StorageError
-from napari_cellseg.labels import LabelDocument, core
+from napari_cellseg.labels import LabelDocument, writing
 from napari_cellseg.labels import document as document_module
 from napari_cellseg.labels.edit import Edit, Labels, Mark
 from napari_cellseg.labels.journal import Journal, writer
@@ -299,7 +299,7 @@ def test_a_clock_that_goes_backwards_changes_no_order(
             now[0] -= timedelta(days=400)
             return now[0]
 
-    monkeypatch.setattr(core, "datetime", Clock)
+    monkeypatch.setattr(writing, "datetime", Clock)
     monkeypatch.setattr(writer, "now", Clock.now)
     document = LabelDocument.create(tmp_path / "a", labels())
     document.delete(7)

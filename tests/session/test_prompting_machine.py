@@ -250,8 +250,12 @@ class Prompted(RuleBasedStateMachine):
         except InputError:
             assert label in self.prompts.commits.locked
             return
-        assert (one is None) == (label == 0)
-        assert one is None or one.label == label
+        if label:
+            assert one is not None
+            assert one.label == label
+        elif one is not None:  # an open object is shown there
+            assert one.number in self.prompts.objects
+            assert self.preview[place] == one.number
 
     @rule(again=st.booleans())
     def step_back(self, again):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -14,9 +14,12 @@ from psygnal import Signal
 
 from napari_cellseg.errors import InputError, StorageError
 from napari_cellseg.labels.accept import accept_labels, axes_of
-from napari_cellseg.labels.core import LabelCore, header_from, step_from
+from napari_cellseg.labels.boxes import touch, write_into
+from napari_cellseg.labels.core import LabelCore
 from napari_cellseg.labels.edit import Direction, Key, Labels, Slices, Step
 from napari_cellseg.labels.packing import Patch, header_of, pack, pack_patches, patches_of
+from napari_cellseg.labels.reopening import History, replay, whole
+from napari_cellseg.labels.step_record import header_from
 from napari_cellseg.labels.table_frame import table_frame
 from napari_cellseg.labels.unsaved import Unsaved
 from napari_cellseg.labels.verbs import Verbs
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_cellseg.labels.journal import Journal, Saved
+
+_Follower: TypeAlias = tuple[Labels, list[tuple[Step, Direction]]]
+"""An array that is being copied, and the steps made to it since."""
 
 PAYLOADS = 256 * 2**20
 """Memory that steps may take which the journal holds, too."""
@@ -190,11 +196,11 @@ class LabelDocument(Verbs, LabelCore):
                 f"{str(folder)!r} was made by another version of napari-cellseg: open it with that."
             )
         labels, included = journal.base()
-        history = _History(meta.pop("marks", []))
+        history = History(meta.pop("marks", []))
         for number, payload in journal.records():
             header, keys = header_of(payload)
             if number > included:
-                _replay(labels, payload, header, journal.read)
+                replay(labels, payload, header, journal.read)
             history.follow(header, keys, number, payload)
         axes, spacing, original = meta.pop("axes"), meta.pop("spacing"), meta.pop("original_ids")
         document = cls(labels, spacing, axes, copy=False, meta=meta)
@@ -351,14 +357,14 @@ class LabelDocument(Verbs, LabelCore):
     ) -> None:
         """Take back, in a copy of a box, what was done since something was so."""
         for patch in reversed(open_patches):
-            _write_into(block, region, patch.region, patch.mask, patch.before)
+            write_into(block, region, patch.region, patch.mask, patch.before)
         for step, direction in reversed(log):
-            if step.region is None or not _touch(step.region, region):
+            if step.region is None or not touch(step.region, region):
                 continue
             patches = list(patches_of(self._payload(step)))
             for patch in patches if direction == "undo" else reversed(patches):
                 values = patch.after if direction == "undo" else patch.before
-                _write_into(block, region, patch.region, patch.mask, values)
+                write_into(block, region, patch.region, patch.mask, values)
 
     def _record(self, step: Step, direction: Direction) -> None:
         super()._record(step, direction)
@@ -417,7 +423,7 @@ class LabelDocument(Verbs, LabelCore):
             super()._cut(step, marks)
             return
         header = {**header_from(step), "do": "cut", "marks": marks}
-        step.payload = pack(header, (), pack_patches(list(_whole(self._labels))))
+        step.payload = pack(header, (), pack_patches(list(whole(self._labels))))
         self._record(step, "do")
 
     def _expected(self) -> Labels | None:
@@ -429,95 +435,8 @@ class LabelDocument(Verbs, LabelCore):
         except StorageError:  # there is none yet, or none that is whole
             return None
         for _, payload in journal.records(included):
-            _replay(labels, payload, header_of(payload)[0], journal.read)
+            replay(labels, payload, header_of(payload)[0], journal.read)
         return labels
-
-
-def _whole(labels: Labels, block: int = 2**20) -> Iterator[Patch]:
-    """Yield patches that write all labels, whatever was there before."""
-    from napari_cellseg.labels.journal.snapshot import blocks
-
-    for region in blocks(labels.shape, block):
-        values = labels[region]
-        mask = np.ones(values.shape, np.bool_)
-        yield Patch(region, mask, np.zeros(values.size, np.uint32), values.ravel())
-
-
-_Follower: TypeAlias = tuple[Labels, list[tuple[Step, Direction]]]
-"""An array that is being copied, and the steps made to it since."""
-
-
-class _History:
-    """Walks the records of a journal and keeps what is done and undone."""
-
-    def __init__(self, marks: Sequence[tuple[Sequence[int], str, Any]]) -> None:
-        self.done: list[Step] = []
-        self.undone: list[Step] = []
-        self.number = 0
-        self._marks: dict[int, list[Any]] = {}
-        self._settled = [((int(t), int(label)), name, value) for (t, label), name, value in marks]
-
-    def follow(
-        self, header: dict[str, Any], keys: tuple[Key, ...], number: int, payload: bytes
-    ) -> None:
-        self.number = number
-        if header["do"] == "cut":  # marks stay, but nothing can be undone any more
-            taken = [((int(t), int(label)), name, None) for (t, label), name, *_ in header["marks"]]
-            self._settled = self.marks() + taken
-            self.done.clear()
-            self.undone.clear()
-        elif header["do"] == "undo":
-            self.undone.append(self.done.pop())
-        elif header["do"] == "redo":
-            self.done.append(self.undone.pop())
-        else:
-            self.done.append(step_from(header, keys, number))
-            self.undone.clear()
-            if header["marks"]:
-                self._marks[number] = header["marks"]
-
-    def marks(self) -> list[tuple[Key, str, Any]]:
-        """What was marked, in order; None where a mark was taken away."""
-        return self._settled + [
-            ((int(key[0]), int(key[1])), name, value)
-            for step in self.done
-            for key, name, _, value in self._marks.get(step.number, ())
-        ]
-
-
-def _replay(
-    labels: Labels, payload: bytes, header: dict[str, Any], read: Callable[[int], bytes]
-) -> None:
-    from napari_cellseg.labels.replay import writes
-
-    for region, mask, values in writes(payload, read):
-        labels[region][mask] = values
-
-
-def _write_into(
-    block: Labels, place: Slices, region: Slices, mask: NDArray[np.bool_], values: Labels
-) -> None:
-    """Write masked values of a region into what of it lies in a block."""
-    if not _touch(place, region):
-        return
-    shared = [
-        slice(max(a.start, b.start), min(a.stop, b.stop))
-        for a, b in zip(place, region, strict=True)
-    ]
-    inside, seen = (
-        tuple(
-            slice(cut.start - base.start, cut.stop - base.start)
-            for cut, base in zip(shared, origin, strict=True)
-        )
-        for origin in (place, region)
-    )
-    full = np.zeros(mask.shape, np.uint32)
-    full[mask] = values
-    np.copyto(block[inside], full[seen], where=mask[seen])
-
-
-def _touch(one: Slices, other: Slices) -> bool:
-    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
 
 
 def _checked_spacing(spacing: Sequence[float] | None) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cellseg.errors import InputError
-from napari_cellseg.labels.core import tight
+from napari_cellseg.labels.boxes import tight
 from napari_cellseg.labels.edit import MOST, Edit, Labels, Slices
 from napari_cellseg.labels.packing import distinct
 

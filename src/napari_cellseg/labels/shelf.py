@@ -68,7 +68,7 @@ def new_folder(root: Path, name: str) -> Path:
     """Return a folder for a new document, named after its image and the time; not made yet."""
     plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "labels"
     stamp = time.strftime("%Y-%m-%d %H.%M.%S")
-    return root / f"{plain} {stamp} {secrets.token_hex(2)}"
+    return root / f"{plain} {stamp} {secrets.token_hex(4)}"
 
 
 def shelved(root: Path) -> list[Shelved]:
