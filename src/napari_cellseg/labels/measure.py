@@ -53,7 +53,7 @@ def measure(
     Parameters
     ----------
     labels : ndarray of uint32
-        ([t,] [z,] y, x).
+        Shape ``([t,] [z,] y, x)``.
     spacing : sequence of float, optional
         (z, y, x) in µm, or (y, x); None: unknown.
     axes : str, optional

@@ -72,7 +72,7 @@ def write_label_file(
         ``.tif``, ``.ome.zarr``, ``…_seg.npy`` (Cellpose), ``.zip`` (ImageJ's ROIs, one per object
         and plane) or ``.h5``.
     labels : ndarray of uint32
-        ([t,] [z,] y, x).
+        Shape ``([t,] [z,] y, x)``.
     axes : str, optional
         Their axes; by default yx, zyx or tzyx.
     spacing : sequence of float, optional
