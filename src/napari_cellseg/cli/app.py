@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from napari_cellseg.cli.label_commands import clean, convert, measure, recover
+
 app = App(
     name="napari-cellseg",
     help="Find cells in 2D, 3D and 3D+t images; the same engine as the napari plugin.",
@@ -276,122 +278,5 @@ def demo(
     print(run_demo(output, device=device, quiet=quiet))
 
 
-
-
-@app.command
-def measure(
-    labels: Path,
-    *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    image: Path | None = None,
-    spacing: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None,
-    axes: str | None = None,
-    dataset: str | None = None,
-    gap: float = 0.0,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
-) -> None:
-    """Measure every object of a label file: size, surface, shape, neighbours, intensities.
-
-    Parameters
-    ----------
-    labels
-        Label file: TIFF, OME-Zarr, zarr, .npy, _seg.npy of Cellpose, ROIs of ImageJ (.zip, .roi)
-        or HDF5.
-    output
-        CSV to write, with one row per object.
-    image
-        Its image, to measure intensities in; ROIs take their shape from it.
-    spacing
-        Size of a voxel in µm, along z, y and x; by default what the files say.
-    axes
-        Axes of the labels, for example tzyx; by default what the file says.
-    dataset
-        Name of the dataset in an HDF5 file, where it holds several.
-    gap
-        Objects are neighbours that are at most this far apart, in µm; 0: they touch.
-    overwrite
-        Replace the CSV if it is there.
-    quiet
-        No notes.
-    """
-    from napari_cellseg.cli.convert import Source
-    from napari_cellseg.cli.measure import measure_file
-
-    source = Source(labels, image, dataset, axes, spacing)
-    print(measure_file(source, output, gap=gap, overwrite=overwrite, quiet=quiet))
-
-
-@app.command
-def convert(
-    source: Annotated[Path, Parameter(name="IN")],
-    output: Annotated[Path, Parameter(name="OUT")],
-    *,
-    shape_of: Path | None = None,
-    dataset: str | None = None,
-    axes: str | None = None,
-    spacing: Annotated[tuple[float, float, float] | None, Parameter(negative="")] = None,
-    bits: int | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
-) -> None:
-    """Convert labels between TIFF, OME-Zarr, Cellpose, ImageJ ROIs and HDF5.
-
-    Parameters
-    ----------
-    source
-        Label file: TIFF, OME-Zarr, zarr, .npy, _seg.npy of Cellpose, ROIs of ImageJ (.zip, .roi)
-        or HDF5.
-    output
-        File to write: .tif, .ome.zarr, _seg.npy, .zip (ROIs) or .h5.
-    shape_of
-        The image of the labels: gives ROIs their shape, and the spacing where the labels have none.
-    dataset
-        Name of the dataset in an HDF5 file, where it holds several.
-    axes
-        Axes of the labels, for example tzyx; by default what the file says.
-    spacing
-        Size of a voxel in µm, along z, y and x; by default what the files say.
-    bits
-        8, 16 or 32 per voxel, in _seg.npy and HDF5.
-    overwrite
-        Replace the output if it is there.
-    quiet
-        No notes.
-    """
-    from napari_cellseg.cli.convert import Source
-    from napari_cellseg.cli.convert import convert as write
-
-    given = Source(source, shape_of, dataset, axes, spacing)
-    print(write(given, output, bits=bits, overwrite=overwrite, quiet=quiet))
-
-
-@app.command
-def recover(
-    folder: Path,
-    *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    provenance: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
-) -> None:
-    """List the label documents in a folder, or write the labels of one to a file.
-
-    A document holds every edit since its labels were opened, also after a crash.
-
-    Parameters
-    ----------
-    folder
-        Of a document, or one that holds documents.
-    output
-        Label file to write: .tif, .ome.zarr, _seg.npy, .zip (ROIs of ImageJ) or .h5.
-    provenance
-        Write a CSV beside it that says of every object how it came to be.
-    overwrite
-        Replace what is there.
-    quiet
-        No notes.
-    """
-    from napari_cellseg.cli.recover import recover as run
-
-    print(run(folder, output, provenance=provenance, overwrite=overwrite, quiet=quiet))
+for _verb in (measure, convert, clean, recover):
+    app.command(_verb)
