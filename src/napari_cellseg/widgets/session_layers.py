@@ -71,6 +71,7 @@ class SessionLayers:
         session.labels_changed.connect(self.show_labels)
         session.proposal_changed.connect(self.show_proposal)
         session.labels_written.connect(self._on_written)
+        session.selection_changed.connect(self._on_selected)
         self.look.join()
         if self.image is not None:
             self.find_layers()
@@ -84,6 +85,7 @@ class SessionLayers:
         session.labels_changed.disconnect(self.show_labels)
         session.proposal_changed.disconnect(self.show_proposal)
         session.labels_written.disconnect(self._on_written)
+        session.selection_changed.disconnect(self._on_selected)
         self.look.leave()
         self._let_go_of_cells()
         return True
@@ -298,6 +300,11 @@ class SessionLayers:
         if self._hid_cells and self.cells is not None:
             self.cells.visible = True
         self._hid_cells = False
+
+    def _on_selected(self, keys: tuple[tuple[int, int], ...]) -> None:
+        """Let napari's brush paint the cell that was selected."""
+        if self.cells is not None and len(keys) == 1:
+            self.cells.selected_label = keys[0][1]
 
     def _on_written(self, region: tuple[slice, ...]) -> None:
         """Redraw a box of the cells that the session has written."""
