@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cellseg.widgets.form import Form
+from napari_cellseg.widgets.image_box import ImageBox
 
 if TYPE_CHECKING:
     from napari_cellseg.volume import Volume
@@ -22,19 +23,13 @@ class EditSource(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.image = QComboBox()
-        self.image.setToolTip("The image layer whose cells are edited.")
-        self.image.setMinimumContentsLength(8)
-        self.image.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
+        self.image = ImageBox("The image layer whose cells are edited.")
         form = Form()
         form.add_row("image", self.image)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         self.image.activated.connect(self.image_chosen)
-        self.show_images([], None)
 
     @property
     def problem(self) -> str:
@@ -43,13 +38,7 @@ class EditSource(QWidget):
 
     def show_images(self, names: Sequence[str], current: int | None) -> None:
         """List the image layers; ``current`` is the one in use."""
-        self.image.clear()
-        if names:
-            self.image.addItems(list(names))
-            self.image.setCurrentIndex(-1 if current is None else current)
-        else:
-            self.image.addItem("no image open")
-        self.image.setEnabled(bool(names))
+        self.image.show_images(names, current)
 
     def show_volume(
         self,

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QComboBox, QMenu, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMenu, QToolButton, QVBoxLayout, QWidget
 
 from napari_cellseg.prompts.plane_view import MOST_CHANNELS
 from napari_cellseg.volume import Volume
 from napari_cellseg.widgets.form import Form
+from napari_cellseg.widgets.image_box import ImageBox
 from napari_cellseg.widgets.image_layers import LayerAxes
 
 _COLORS = ("red", "green", "blue")
@@ -24,12 +25,7 @@ class PromptSource(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.image = QComboBox()
-        self.image.setToolTip("The image layer to prompt; any image open in napari will do.")
-        self.image.setMinimumContentsLength(8)
-        self.image.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
+        self.image = ImageBox("The image layer to prompt; any image open in napari will do.")
         self.channels = QToolButton()
         self.channels.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.channels.setSizePolicy(self.image.sizePolicy())
@@ -50,7 +46,6 @@ class PromptSource(QWidget):
         layout.addLayout(self._form)
         self.image.activated.connect(self.image_chosen)
         self.menu.triggered.connect(self._on_ticked)
-        self.show_images([], None)
         self.show_volume(None)
 
     @property
@@ -60,13 +55,7 @@ class PromptSource(QWidget):
 
     def show_images(self, names: Sequence[str], current: int | None) -> None:
         """List the image layers; ``current`` is the one in use."""
-        self.image.clear()
-        if names:
-            self.image.addItems(list(names))
-            self.image.setCurrentIndex(-1 if current is None else current)
-        else:
-            self.image.addItem("no image open")
-        self.image.setEnabled(bool(names))
+        self.image.show_images(names, current)
 
     def show_volume(
         self,

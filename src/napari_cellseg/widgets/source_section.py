@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_cellseg.volume import Volume
 from napari_cellseg.widgets.form import ActionButton, Form
+from napari_cellseg.widgets.image_box import ImageBox
 from napari_cellseg.widgets.image_layers import LayerAxes
 from napari_cellseg.widgets.spacing_edit import SpacingEdit
 from napari_cellseg.widgets.style import set_role
@@ -32,8 +33,7 @@ class SourceSection(QWidget):
             "Open file…", "Open an image file: TIFF, ImageJ hyperstack or OME-TIFF."
         )
         self.folder_button = ActionButton("folder…", "Open a folder: OME-Zarr or a zarr array.")
-        self.image = QComboBox()
-        self.image.setToolTip("The image layer to segment; any image open in napari will do.")
+        self.image = ImageBox("The image layer to segment; any image open in napari will do.")
         self.channel = QComboBox()
         self.channel.setToolTip("The channel that shows the cells.")
         self.axes = QComboBox()
@@ -43,7 +43,7 @@ class SourceSection(QWidget):
             "The size of a voxel in µm. Type it where the file does not state it: the cells' shape "
             "in 3D and the diameter depend on it."
         )
-        for combo in (self.image, self.channel, self.axes):
+        for combo in (self.channel, self.axes):
             combo.setMinimumContentsLength(8)
             combo.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -67,7 +67,6 @@ class SourceSection(QWidget):
         self.channel.activated.connect(self.channel_chosen)
         self.axes.activated.connect(self._on_axes)
         self.spacing.changed.connect(self.spacing_typed)
-        self.show_images([], None)
         self.show_volume(None)
 
     @property
@@ -77,13 +76,7 @@ class SourceSection(QWidget):
 
     def show_images(self, names: Sequence[str], current: int | None) -> None:
         """List the image layers; ``current`` is the one in use."""
-        self.image.clear()
-        if names:
-            self.image.addItems(list(names))
-            self.image.setCurrentIndex(-1 if current is None else current)
-        else:
-            self.image.addItem("no image open")
-        self.image.setEnabled(bool(names))
+        self.image.show_images(names, current)
 
     def show_volume(
         self,

@@ -108,9 +108,7 @@ def _beyond(points: _I64, facet: _I64, p: int) -> bool:
         points[p, 1] - points[a, 1],
         points[p, 2] - points[a, 2],
     )
-    seen: bool = (
-        pz * (by * cx - bx * cy) + py * (bx * cz - bz * cx) + px * (bz * cy - by * cz) > 0
-    )
+    seen: bool = pz * (by * cx - bx * cy) + py * (bx * cz - bz * cx) + px * (bz * cy - by * cz) > 0
     return seen
 
 

@@ -56,36 +56,28 @@ def surface_of(
     values : tuple of array of float32, ([z,] y, x)
         Logits, intensities: what is to be averaged over the faces.
     """
-    own = labels == number
-    others, weights = [], []
-    near: list[list[Values]] = [[] for _ in values]
-    far: list[list[Values]] = [[] for _ in values]
-    for axis in range(labels.ndim):
-        face = float(np.prod(np.delete(spacing, axis)))
-        low = tuple(slice(None, -1) if k == axis else slice(None) for k in range(labels.ndim))
-        high = tuple(slice(1, None) if k == axis else slice(None) for k in range(labels.ndim))
-        for mine, its in ((low, high), (high, low)):
-            at = own[mine] & ~own[its]
-            others.append(labels[its][at])
-            weights.append(np.full(others[-1].size, face))
-            for k, array in enumerate(values):
-                near[k].append(array[mine][at])
-                far[k].append(array[its][at])
-    other, weight = np.concatenate(others), np.concatenate(weights)
-    area = float(weight.sum())
-    ids, index = np.unique(other, return_inverse=True)
-    areas = np.bincount(index, weight, len(ids)) * (ids != 0)
-    neighbour = int(ids[areas.argmax()]) if areas.any() else 0
-    touching, free = other == neighbour, other == 0
-    between, inside, outside = [], [], []
-    for k in range(len(values)):
-        here, there = np.concatenate(near[k]), np.concatenate(far[k])
-        between.append(_mean((here + there)[touching] / 2) if neighbour else np.nan)
-        inside.append(_mean(here[free]))
-        outside.append(_mean(there[free]))
-    share = float(areas.max() / area) if neighbour else 0.0
-    return Surface(area, neighbour, share, tuple(between), tuple(inside), tuple(outside))
+    from napari_cellseg.labels.review._surface_kernel import faces
+
+    planar = labels.ndim == 2
+    volume = np.ascontiguousarray(labels[None] if planar else labels, np.int64)
+    stacked = np.zeros((len(values), *volume.shape), np.float32)
+    for row, array in zip(stacked, values, strict=True):
+        row[:] = array
+    face = [float(np.prod(np.delete(spacing, axis))) for axis in range(labels.ndim)]
+    area, neighbour, touched, between, inside, outside = faces(
+        volume, int(number), planar, np.array([0.0, *face] if planar else face), stacked
+    )
+    return Surface(
+        area,
+        neighbour,
+        touched / area if neighbour else 0.0,
+        tuple(map(mean, between)),
+        tuple(map(mean, inside)),
+        tuple(map(mean, outside)),
+    )
 
 
-def _mean(values: Values) -> float:
-    return float(values.mean()) if values.size else float("nan")
+def mean(values: Values) -> float:
+    """Mean of float32 values, as numpy's; NaN of none."""
+    # the same number at a fifth of the time, and there are a dozen for each object
+    return float(np.float32(np.add.reduce(values) / values.size)) if values.size else float("nan")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cellseg.labels.review.shape import thinned
+from napari_cellseg.labels.review.contact import mean
+from napari_cellseg.labels.review.shape import as_volume, thinned, three_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,9 +48,9 @@ def flow_numbers(
     inside = flow[:, own]
     sinks, leaves = _sinks(frame, number, box, own)
     return {
-        "logit": float(logits.mean()),
-        "chance": float((1 / (1 + np.exp(-logits))).mean()),
-        "agreement": float(np.sqrt((inside**2).sum(0)).mean()),
+        "logit": mean(logits),
+        "chance": mean(1 / (1 + np.exp(-logits))),
+        "agreement": mean(np.sqrt(np.add.reduce(inside * inside))),
         "flow_error": _flow_error(flow, own, frame.spacing),
         "sinks": sinks,
         "leaves": leaves,
@@ -59,38 +60,36 @@ def flow_numbers(
 def _flow_error(
     flow: NDArray[np.float32], own: NDArray[np.bool_], spacing: NDArray[np.float64]
 ) -> float:
-    from napari_cellseg.flows import fused_label_flows, label_flows
+    from napari_cellseg.labels.review._flow_kernels import misfits
 
     mask, steps, part = thinned(own, spacing, _FLOW_VOXELS)
-    make = label_flows if own.ndim == 2 else fused_label_flows
-    wanted = make(mask.astype(np.int32), steps.tolist(), threads=1)
     given = flow[(slice(None), *part)]
-    return float(((given - wanted)[:, mask] ** 2).sum(0).mean())
+    if own.ndim == 2:
+        steps = np.array([steps.min(), *steps])
+        given = np.stack([np.zeros_like(given[0]), *given])[:, None]
+    return mean(
+        misfits(as_volume(mask), np.asarray(steps), own.ndim == 2, np.ascontiguousarray(given))
+    )
 
 
 def _sinks(frame: Frame, number: int, box: Slices, own: NDArray[np.bool_]) -> tuple[float, float]:
     """Share of the second sink among what ends inside, and share of what ends outside."""
-    integration = frame.integration
-    where = np.argwhere(own) + [part.start for part in box]
-    flat = np.ravel_multi_index(tuple(where.T), frame.shape)
-    at = np.searchsorted(integration.voxels, flat)
-    at = at[np.take(integration.voxels, at, mode="clip") == flat]
-    if not at.size:
+    from napari_cellseg.labels.review._flow_kernels import ends, second_sink
+
+    integration, missing = frame.integration, 3 - own.ndim
+    shape = np.array([1] * missing + list(frame.shape))
+    corner = np.array([0] * missing + [part.start for part in box])
+    place, count = ends(as_volume(own), corner, shape, integration.voxels, integration.terminal)
+    if not count.size:
         return 0.0, 0.0
-    ends, count = np.unique(integration.voxels[integration.terminal[at]], return_counts=True)
-    place = np.stack(np.unravel_index(ends, frame.shape), -1)
-    home = frame.labels[tuple(place.T)] == number
-    leaves = float(count[~home].sum() / count.sum())
-    place, count = place[home] * frame.spacing, count[home]
+    total = count.sum()
+    home = frame.labels[np.unravel_index(place, frame.shape)] == number
+    leaves = float(count[~home].sum() / total)
+    place, count = place[home], count[home]
     if not count.size:
         return 0.0, leaves
-    size = float(own.sum() * np.prod(frame.spacing))
+    size = float(np.count_nonzero(own) * np.prod(frame.spacing))
     radius = np.sqrt(size / np.pi) if own.ndim == 2 else np.cbrt(size * 0.75 / np.pi)
-    reach = max(_SINK * radius, 2 * float(frame.spacing.min()))
-    total = count.sum()
-    far = ((place - place[count.argmax()]) ** 2).sum(1) > reach**2
-    if not far.any():
-        return 0.0, leaves
-    place, count = place[far], count[far]
-    second = count[((place - place[count.argmax()]) ** 2).sum(1) <= reach**2].sum()
-    return float(second / total), leaves
+    reach = max(_SINK * float(radius), 2 * float(frame.spacing.min()))
+    second = second_sink(place, count, shape, three_steps(frame.spacing), reach)
+    return float(second / count.sum()), leaves

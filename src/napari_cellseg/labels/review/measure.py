@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cellseg.labels.review.boxes import at_border, grown, meet, overlap, united, within
-from napari_cellseg.labels.review.contact import Surface, surface_of
+from napari_cellseg.labels.review.contact import Surface, mean, surface_of
 from napari_cellseg.labels.review.evidence import QUALITY, Evidence, Frame
 from napari_cellseg.labels.review.flow_numbers import flow_numbers
 from napari_cellseg.labels.review.shape import (
@@ -60,9 +60,10 @@ def measure(frame: Frame, objects: Objects, evidence: Evidence, key: Key) -> dic
     raw = dict.fromkeys(RAW, float("nan"))
     mask, spacing, _ = thinned(own, frame.spacing)
     volume, raw["hull_area"] = hull(mask, spacing)
-    raw["log_size"] = float(np.log(own.sum() * np.prod(frame.spacing)))
-    raw["log_voxels"] = float(np.log(own.sum()))
-    raw["solidity"] = float(mask.sum() * np.prod(spacing)) / volume
+    count = np.count_nonzero(own)
+    raw["log_size"] = float(np.log(count * np.prod(frame.spacing)))
+    raw["log_voxels"] = float(np.log(count))
+    raw["solidity"] = float(np.count_nonzero(mask) * np.prod(spacing)) / volume
     raw["elongation"] = elongation(mask, spacing)
     raw["neck"] = neck(mask, spacing)
     raw["stray"] = stray_share(mask)
@@ -76,7 +77,7 @@ def measure(frame: Frame, objects: Objects, evidence: Evidence, key: Key) -> dic
         raw.update(_quality(evidence, key))
     if frame.has_image:
         pixels = frame.pixels(box)[own]
-        raw["level"], raw["texture"] = float(pixels.mean()), float(pixels.std())
+        raw["level"], raw["texture"] = mean(pixels), float(pixels.std())
     return {**raw, **measure_around(frame, objects, key, raw["hull_area"])}
 
 
@@ -128,7 +129,7 @@ def _union(
     part = frame.labels[both]
     mask, spacing, _ = thinned((part == number) | (part == surface.neighbour), frame.spacing)
     volume, _ = hull(mask, spacing)
-    size = float(mask.sum() * np.prod(spacing))
+    size = float(np.count_nonzero(mask) * np.prod(spacing))
     return {
         "union_solidity": size / volume,
         "log_union": float(np.log(size)) if size else float("nan"),

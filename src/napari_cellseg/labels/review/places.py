@@ -15,6 +15,7 @@ import numpy as np
 from napari_cellseg.labels.review.boxes import at_border
 from napari_cellseg.labels.review.item import ReviewItem
 from napari_cellseg.labels.review.score import MISSING_WORDS, PLACE_NAMES, place_weights
+from napari_cellseg.labels.review.shape import deepest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,22 +132,19 @@ def image_places(frame: Frame, levels: tuple[float, float], usual: float) -> lis
 
 def look(place: Place, frame: Frame) -> Free | None:
     """See how free a place is, by the labels as they are; None where most of it is labelled."""
-    from scipy import ndimage as ndi
-
     free = place.free(frame.labels)
-    open_, whole = int(free.sum()), int(place.mask.sum())
+    open_, whole = np.count_nonzero(free), np.count_nonzero(place.mask)
     if open_ < _FREE * whole or open_ < _FEWEST:
         return None
     corner = [part.start for part in place.box]
     points = np.argwhere(free)
     # a voxel of the place itself, so that a bent one is not missed by the camera
     nearest = points[((points - points.mean(0)) ** 2).sum(1).argmin()] + corner
-    first = np.argwhere(place.mask)[0] + corner
-    depth = ndi.distance_transform_edt(np.pad(free, 1), sampling=frame.spacing)
+    first = np.unravel_index(int(place.mask.argmax()), place.mask.shape) + np.array(corner)
     z, y, x = [0] * (3 - frame.ndim) + [int(n) for n in nearest]
     az, ay, ax = [0] * (3 - frame.ndim) + [int(n) for n in first]
     centre = float(z), float(y), float(x)
-    return Free(open_, whole, float(depth.max()), centre, (az, ay, ax))
+    return Free(open_, whole, deepest(free, frame.spacing), centre, (az, ay, ax))
 
 
 def judge(place: Place, free: Free, frame: Frame, usual: float, source: str) -> ReviewItem | None:

@@ -18,6 +18,8 @@ _LEVELS = np.linspace(0.3, 0.9, 7)
 
 def thinned(mask: Mask, spacing: Steps, most: int = _MOST) -> tuple[Mask, Steps, tuple[slice, ...]]:
     """A mask with so few voxels that its cost is bounded, its spacing, and what was taken."""
+    if mask.size <= most:
+        return mask, spacing, (slice(None),) * mask.ndim
     factor = (mask.size / most) ** (1 / mask.ndim)
     steps = [max(1, min(int(np.ceil(factor)), n // 8)) for n in mask.shape]
     part = tuple(slice(None, None, step) for step in steps)
@@ -28,25 +30,11 @@ def thinned(mask: Mask, spacing: Steps, most: int = _MOST) -> tuple[Mask, Steps,
 
 def hull(mask: Mask, spacing: Steps) -> tuple[float, float]:
     """Volume and surface (2D: area and perimeter) of the convex hull of the voxels' corners."""
-    from scipy.spatial import ConvexHull
+    from napari_cellseg.labels.review._hull_kernel import hull_2d, hull_3d
 
     if not mask.any():
         return 0.0, 0.0
-    # of all corners on a line along x only the outermost two can be on the hull
-    lines = mask.any(-1)
-    first = np.where(lines, mask.argmax(-1) - 0.5, np.inf)
-    last = np.where(lines, mask.shape[-1] - 0.5 - mask[..., ::-1].argmax(-1), -np.inf)
-    low = np.full([n + 1 for n in lines.shape], np.inf)
-    high = -low
-    for corner in np.ndindex(*(2,) * lines.ndim):
-        part = tuple(slice(c, c + n) for c, n in zip(corner, lines.shape, strict=True))
-        low[part] = np.minimum(low[part], first)
-        high[part] = np.maximum(high[part], last)
-    there = np.isfinite(low)
-    at = np.argwhere(there) - 0.5
-    points = np.concatenate([np.column_stack([at, end[there]]) for end in (low, high)])
-    found = ConvexHull(points * spacing)
-    return float(found.volume), float(found.area)
+    return (hull_2d if mask.ndim == 2 else hull_3d)(as_volume(mask), spacing)
 
 
 def neck(mask: Mask, spacing: Steps) -> float:
@@ -54,39 +42,37 @@ def neck(mask: Mask, spacing: Steps) -> float:
 
     The distance to the background is cut at rising levels; two pieces at a level are two lobes.
     """
-    from scipy import ndimage as ndi
+    from napari_cellseg.labels.review._mask_kernels import lobes
 
-    distance = ndi.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
-    top = float(distance.max())
     slack = 0.5 * float(spacing.min())  # a bump of half a voxel is a bump of the grid
-    best = 0.0
-    for level in _LEVELS * top:
-        pieces, count = ndi.label(distance > level)
-        if count > 1:
-            peaks = np.sort(ndi.maximum(distance, pieces, np.arange(1, count + 1)))
-            best = max(best, (float(peaks[-2]) - float(level) - slack) / top)
-    return best
+    return lobes(as_volume(mask), three_steps(spacing), mask.ndim == 2, _LEVELS, slack)
+
+
+def deepest(mask: Mask, spacing: Steps) -> float:
+    """Largest distance of a voxel to the background, which is all around the mask's array."""
+    from napari_cellseg.labels.review import _mask_kernels
+
+    return _mask_kernels.deepest(as_volume(mask), three_steps(spacing), mask.ndim == 2)
 
 
 def elongation(mask: Mask, spacing: Steps) -> float:
     """Log of the ratio of the longest axis to the next, of the ellipsoid with the same moments."""
-    points = np.argwhere(mask) * spacing
-    if len(points) < 2 * mask.ndim:
+    from napari_cellseg.labels.review._mask_kernels import spread
+
+    count, covariance = spread(as_volume(mask), three_steps(spacing))
+    if count < 2 * mask.ndim:
         return 0.0
-    spread = np.cov(points.T) + np.diag(spacing**2 / 12)
-    values = np.sort(np.linalg.eigvalsh(spread))
+    used = covariance[3 - mask.ndim :, 3 - mask.ndim :] + np.diag(spacing**2 / 12)
+    values = np.linalg.eigvalsh(used)  # rising
     return float(0.5 * np.log(values[-1] / values[-2]))
 
 
 def stray_share(mask: Mask) -> float:
     """Share of the voxels that are not in the largest connected piece."""
-    from scipy import ndimage as ndi
+    from napari_cellseg.labels.review._mask_kernels import largest_piece
 
-    pieces, count = ndi.label(mask, np.ones((3,) * mask.ndim))
-    if count < 2:
-        return 0.0
-    sizes = np.bincount(pieces.ravel())[1:]
-    return float(1 - sizes.max() / sizes.sum())
+    largest, total = largest_piece(as_volume(mask))
+    return 0.0 if largest == total else 1 - largest / total
 
 
 def plane_numbers(mask: Mask, spacing: Steps) -> dict[str, float]:
@@ -99,23 +85,19 @@ def plane_numbers(mask: Mask, spacing: Steps) -> dict[str, float]:
         both are more than a third of the largest; ``gaps``: share of empty planes between the
         first and the last; ``drift``: largest step of the centre, of the radius.
     """
-    none = {"area_jump": 0.0, "gaps": 0.0, "drift": 0.0}
+    from napari_cellseg.labels.review._mask_kernels import planes
+
     if mask.ndim == 2 or len(mask) < 2:
-        return none
-    areas = mask.sum((1, 2)).astype(float)
-    there = areas > 0
-    solid = areas > areas.max() / 3
-    pairs = solid[1:] & solid[:-1]
-    if not pairs.any():
-        return {**none, "gaps": float(1 - there.mean())}
-    jump = np.abs(np.diff(np.log(np.maximum(areas, 1))))[pairs].max()
-    safe = np.maximum(areas, 1)
-    rows = (mask.sum(2) * np.arange(mask.shape[1])).sum(1) / safe * spacing[1]
-    columns = (mask.sum(1) * np.arange(mask.shape[2])).sum(1) / safe * spacing[2]
-    step = np.hypot(np.diff(rows), np.diff(columns))[pairs].max()
-    radius = np.sqrt(areas.max() * spacing[1] * spacing[2] / np.pi)
-    return {
-        "area_jump": float(jump),
-        "gaps": float(1 - there.mean()),
-        "drift": float(step / radius),
-    }
+        return {"area_jump": 0.0, "gaps": 0.0, "drift": 0.0}
+    jump, gaps, drift = planes(as_volume(mask), spacing)
+    return {"area_jump": jump, "gaps": gaps, "drift": drift}
+
+
+def as_volume(mask: Mask) -> Mask:
+    """A mask as the kernels take it: contiguous (z, y, x), planes with one z."""
+    return np.ascontiguousarray(mask if mask.ndim == 3 else mask[None])
+
+
+def three_steps(spacing: Steps) -> Steps:
+    """Spacing (z, y, x); that of planes has any z."""
+    return spacing if spacing.size == 3 else np.array([1.0, *spacing])
