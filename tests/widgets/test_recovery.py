@@ -63,9 +63,9 @@ def window(make_napari_viewer, engine):
 def test_what_is_offered_is_said_in_few_words():
     when = datetime(2026, 5, 4, 10, 41, tzinfo=UTC).astimezone()
     one = Shelved(Path("x"), "embryo", None, when, 12, 0, False)
-    assert described(one, when) == f"embryo, 12 edits, {when:%H:%M}"
+    assert described(one, when) == f"embryo, 12 changes, {when:%H:%M}"
     later = when.replace(month=6)
-    assert described(one, later) == f"embryo, 12 edits, 04 May {when:%H:%M}"
+    assert described(one, later) == f"embryo, 12 changes, 04 May {when:%H:%M}"
     assert described(Shelved(Path("x"), "a", None, None, 1, 0, False)) == "a, 1 edit"
 
 

@@ -75,7 +75,7 @@ def provenance_path(output: Path) -> Path:
 
 
 def _listing(found: Sequence[Shelved]) -> str:
-    rows = [("last edit", "image", "edits", "state", "folder")]
+    rows = [("last edit", "image", "changes", "state", "folder")]
     rows += [
         (_local(one.when), one.image, f"{one.steps:,}", _state(one), one.folder.name)
         for one in found

@@ -196,7 +196,7 @@ class Recovery:
 
 
 def described(one: Shelved, now: datetime | None = None) -> str:
-    """Return what a document is, in a few words: the image, how many edits, when.
+    """Return what a document is, in a few words: the image, how many changes, when.
 
     Parameters
     ----------
@@ -204,12 +204,12 @@ def described(one: Shelved, now: datetime | None = None) -> str:
     now : datetime, optional
         The time now, with its zone.
     """
-    edits = "1 edit" if one.steps == 1 else f"{one.steps:,} edits"
+    changes = "1 change" if one.steps == 1 else f"{one.steps:,} changes"
     if one.when is None:
-        return f"{one.image}, {edits}"
+        return f"{one.image}, {changes}"
     here, today = one.when.astimezone(), now or datetime.now().astimezone()
     day = "" if here.date() == today.date() else f"{here:%d %b} "
-    return f"{one.image}, {edits}, {day}{here:%H:%M}"
+    return f"{one.image}, {changes}, {day}{here:%H:%M}"
 
 
 def _is_of(one: Shelved, volume: Volume) -> bool:
