@@ -95,7 +95,7 @@ def convert(
 
 
 def recover(
-    folder: Path,
+    folder: Path | None = None,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     provenance: Annotated[bool, Parameter(negative="")] = False,
@@ -109,7 +109,7 @@ def recover(
     Parameters
     ----------
     folder
-        Of a document, or one that holds documents.
+        Of a document, or one that holds documents; by default where the window keeps them.
     output
         Label file to write: .tif, .ome.zarr, _seg.npy, .zip (ROIs of ImageJ) or .h5.
     provenance

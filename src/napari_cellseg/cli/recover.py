@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_cellseg.cli.convert import check_output, speaking_of_options, tell
 from napari_cellseg.errors import InputError
-from napari_cellseg.labels import LabelDocument, Shelved, shelved
+from napari_cellseg.labels import LabelDocument, Shelved, documents_folder, shelved
 from napari_cellseg.labels.formats import kind_of, write_label_file
 from napari_cellseg.labels.measure_csv import write_csv
 from napari_cellseg.labels.provenance import provenance_summary, provenance_table
@@ -16,14 +16,14 @@ from napari_cellseg.volume.read import existing_path
 
 
 def recover(
-    folder: Path, output: Path | None, *, provenance: bool, overwrite: bool, quiet: bool
+    folder: Path | None, output: Path | None, *, provenance: bool, overwrite: bool, quiet: bool
 ) -> str:
     """List the documents of a folder, or write the labels of one.
 
     Parameters
     ----------
-    folder : Path
-        Of one document, or one that holds documents.
+    folder : Path or None
+        Of one document, or one that holds documents; None: where the window keeps them.
     output : Path or None
         Label file to write, of any kind that can be written; None: list what is there.
     provenance : bool
@@ -43,6 +43,10 @@ def recover(
     CellsegError
         There is no such document, or nothing could be written.
     """
+    if folder is None:
+        folder = documents_folder()
+        if folder is None or not folder.is_dir():
+            raise InputError("No documents are kept on this computer yet: pass a folder.")
     existing_path(folder)
     found = shelved(folder)
     if not found:

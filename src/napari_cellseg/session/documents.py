@@ -199,10 +199,9 @@ class SessionDocuments(SessionState):
     def _set_document(
         self, document: LabelDocument | None, baseline: Labels | None, applied: Run | None
     ) -> None:
-        """Take other labels; what was there can come back once."""
-        self._previous = None
+        """Take other labels; what was there can come back."""
         if self.document is not None:
-            self._previous = (self.document, self._standing())
+            self._previous.append((self.document, self._standing()))
         self._drop_notices(None)
         self._baseline, self._told_edited = baseline, False
         self._edits += 1
@@ -236,7 +235,9 @@ class SessionDocuments(SessionState):
     def _rest(self) -> None:
         """Close the documents that have rested longest, where they take too much."""
         while sum(one.labels.nbytes for one in self._resting) > RESTING:
-            _close_later(self._resting.pop(0))
+            tired = self._resting.pop(0)
+            self._previous = [one for one in self._previous if one[0] is not tired]
+            _close_later(tired)
 
     def _close_documents(self) -> None:
         self._use_document(None)

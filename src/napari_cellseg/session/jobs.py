@@ -49,7 +49,8 @@ class SessionJobs(SessionDocuments):
     def _forget(self) -> None:
         """Let go of everything that belongs to the present image."""
         self._use_document(None)
-        self._baseline = self._previous = self.proposal = None
+        self._baseline = self.proposal = None
+        self._previous = []
         self._applied = self._source = None
         self._told_edited = False
         self._edits += 1

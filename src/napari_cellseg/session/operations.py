@@ -137,6 +137,7 @@ class Adopted(NamedTuple):
     labels: Labels
     original_ids: NDArray[np.uint64] | None
     notices: tuple[str, ...]
+    marks: dict[str, Any]
 
 
 @operation("read labels to adopt")
@@ -151,7 +152,19 @@ def read_labels_to_adopt(
     labels, original = as_labels(file.labels, shape, axes, f"The labels of {path.name}")
     if file.original_ids is not None:
         original = np.asarray(file.original_ids, np.uint64)
-    return Adopted(labels, original, file.notices)
+    return Adopted(labels, original, file.notices, _marks(file.metadata))
+
+
+def _marks(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the marks of a label file that we wrote; anything else in their place counts not."""
+    found = metadata.get("marks")
+    if not isinstance(found, dict):
+        return {}
+    return {
+        str(name): [row for row in rows if isinstance(row, list) and len(row) == 3]
+        for name, rows in found.items()
+        if isinstance(rows, list)
+    }
 
 
 def as_labels(

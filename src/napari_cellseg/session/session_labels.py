@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cellseg.labels import LabelDocument
+from napari_cellseg.labels import LabelDocument, Mark
 from napari_cellseg.session.operations import Adopted, as_labels
 from napari_cellseg.session.recovery import SessionRecovery
 
@@ -44,9 +44,10 @@ class SessionLabels(SessionRecovery):
                 self._idle_text = self._counted()
                 self._refresh()
                 return
-            former, standing = self._given(self._previous)
+            former, standing = self._previous.pop()
+            earlier = list(self._previous)
             self._set_document(former, standing.baseline, standing.applied)
-            self._previous = None
+            self._previous = earlier
             self._stand(standing)
             self._idle_text = self._counted()
             if standing.applied is not None:
@@ -66,7 +67,7 @@ class SessionLabels(SessionRecovery):
         return cells(self._count) if self._applied is not None else "labels adopted"
 
     def remove_labels(self) -> None:
-        """Start afresh without labels; `undo` brings them back until others take their place."""
+        """Start afresh without labels; `undo` brings them back."""
         with self._lock:
             if self.labels is None:
                 return
@@ -74,7 +75,7 @@ class SessionLabels(SessionRecovery):
             if self.proposal is None:
                 self._source = None
             self._set_saved(self.saved_path, False)
-            self._idle_text = "The cells were removed."
+            self._idle_text = "The cells were removed; Undo brings them back."
             self._refresh()
 
     def save(self, path: str | Path, overwrite: bool = False) -> Job:
@@ -128,6 +129,7 @@ class SessionLabels(SessionRecovery):
 
             def land(read: Adopted) -> None:
                 self._adopt(read.labels, read.original_ids)
+                self._mark_as(read.marks)
                 for sentence in read.notices:
                     self._notice_for_now(sentence)
 
@@ -196,6 +198,18 @@ class SessionLabels(SessionRecovery):
         self._count = merged.count
         self._idle_text = cells(merged.count)
 
+    def _mark_as(self, marks: dict[str, Any]) -> None:
+        """Give objects the locks, classes and the like that their file has for them."""
+        document = self._given_document()
+        given = [
+            Mark(int(t), int(label), name, value)
+            for name, rows in marks.items()
+            for t, label, value in rows
+            if (int(t), int(label)) in document.objects
+        ]
+        if given:
+            document.apply(*given, kind="marks", source="file")
+
     def _adopt(self, labels: Labels, original: NDArray[np.uint64] | None = None) -> None:
         self._set_proposal(None)
         self._set_labels(labels, None, None)
@@ -220,8 +234,14 @@ def _known(document: LabelDocument) -> dict[str, Any]:
     from napari_cellseg.labels.provenance import provenance_summary
 
     original = document.original_ids
+    marks = {
+        name: [[t, label, value] for (t, label), value in sorted(column.items())]
+        for name, column in document.objects.marks.items()
+        if column
+    }
     return {
         "provenance": provenance_summary(document),
+        "marks": marks,
         **({} if original is None else {"original_ids": original.tolist()}),
     }
 

@@ -83,7 +83,7 @@ class SessionState:
         self._edits = 0
         self._count = 0
         self._passing: dict[str, Proposal | None] = {}
-        self._previous: tuple[Any, ...] | None = None
+        self._previous: list[tuple[LabelDocument, Any]] = []
         self._jobs: dict[str, Job] = {}
         self._progress: dict[str, tuple[float, str]] = {}
         self._idle_text = self.status.text
@@ -176,7 +176,7 @@ class SessionState:
             "apply": proposed,
             "discard": proposed,
             "undo": need(
-                self._previous is not None or (document is not None and document.can_undo),
+                bool(self._previous) or (document is not None and document.can_undo),
                 "There is nothing to undo.",
             ),
             "redo": need(

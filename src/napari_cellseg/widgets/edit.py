@@ -16,7 +16,7 @@ from napari_cellseg.widgets.edit_run import edit_for
 from napari_cellseg.widgets.edit_select import EditSelect
 from napari_cellseg.widgets.edit_source import EditSource
 from napari_cellseg.widgets.edit_tools import TOOLS
-from napari_cellseg.widgets.edit_words import origin_words, several_words, size_words
+from napari_cellseg.widgets.edit_words import origin_words, several_words, size_words, step_words
 from napari_cellseg.widgets.icons import icon
 from napari_cellseg.widgets.session_dock import SessionDock
 
@@ -161,7 +161,7 @@ class EditDock(SessionDock):
         if document is None:
             return
         try:
-            keys = self.filter.chosen(document)
+            keys = self.filter.chosen(document, self.run.time())
         except CellsegError as error:
             self._on_failed(error)
             return
@@ -189,7 +189,10 @@ class EditDock(SessionDock):
         self.refresh_soon()
 
     def _on_step(self, change: Change) -> None:
-        self._said = ""
+        done = {"do": "", "undo": "undone: ", "redo": "made again: "}[change.direction]
+        self._said = f"{done}{step_words(change.step)}"
+        if not (self.session.busy or self.history.on_the_way):
+            self.strip.idle(self._said)
         self.refresh_soon()
 
     def _on_selection(self, keys: object) -> None:

@@ -35,14 +35,17 @@ _WRITE = {
     "HDF5 (*.h5)": ".h5",
 }
 _OF_SESSION = (".zarr", ".tif", ".tiff")
+_OF_ROIS = (".zip", ".roi")
 
 
 @operation("read label file")
-def read_file(context: JobContext, *, path: Path) -> LabelFile:
-    """Read a label file of any kind that is known."""
+def read_file(context: JobContext, *, path: Path, shape: tuple[int, ...], axes: str) -> LabelFile:
+    """Read a label file of any kind that is known; ROIs take their shape from the image."""
     from napari_cellseg.labels.formats import read_label_file
 
     context.check()
+    if path.suffix.lower() in _OF_ROIS:
+        return read_label_file(path, shape, axes=axes)
     return read_label_file(path)
 
 
@@ -139,6 +142,8 @@ class EditFiles(QWidget):
         except CellsegError as error:
             self._layers.adopt(before)
             self.failed.emit(error)
+        else:
+            layer.visible = True  # it may have been hidden, and now it is what is edited
 
     def take_over(self, layer: Labels) -> None:
         """Add the cells of another Labels layer to those that are there."""
@@ -166,10 +171,11 @@ class EditFiles(QWidget):
 
     def open(self, path: Path) -> None:
         """Start from a label file or folder."""
+        shape = tuple(self._session.label_shape)
         self.said.emit(f"Reading {path.name}…")
         self._session.background(
             "read label file",
-            {"path": path},
+            {"path": path, "shape": shape, "axes": self._session.label_axes},
             key="label file",
             lane="files",
             priority=Priority.VIEW,

@@ -161,6 +161,11 @@ class EditHistory(QWidget):
             tip = self._tips[name]
             button.setToolTip(tip if able.ok else f"{tip}\n\nNot now: {able.reason}")
 
+    @property
+    def on_the_way(self) -> bool:
+        """Whether a walk has steps to go."""
+        return self._left != 0
+
     def stop(self) -> None:
         """Stop a walk after the step that it is at."""
         self._timer.stop()
@@ -192,13 +197,14 @@ class EditHistory(QWidget):
         if not self._session.can(verb).ok:
             self.stop()
             return
+        # counted first: a step that brings other labels back ends the walk
+        self._left += -1 if verb == "undo" else 1
         try:
             self._session.undo() if verb == "undo" else self._session.redo()
         except CellsegError as error:
             self.stop()
             self.failed.emit(error)
             return
-        self._left += -1 if verb == "undo" else 1
         if self._left:
             self.walking.emit(self._whole - abs(self._left), self._whole)
             self._timer.start(0)

@@ -95,8 +95,8 @@ class EditSelect(QWidget):
             return {"voxels": (number + 1e-9, None)}
         return {"probability": (None, number - 1e-9)}
 
-    def chosen(self, document: LabelDocument) -> list[Key]:
-        """Return the cells of a document that the condition holds for.
+    def chosen(self, document: LabelDocument, t: int) -> list[Key]:
+        """Return the cells of a time point (0 without time) that the condition holds for.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class EditSelect(QWidget):
         table = document.table
         if "probability" in condition and "probability" not in table.columns:
             raise InputError("The cells have no probabilities: segment first.")
-        return select(table, **condition)
+        return [key for key in select(table, **condition) if key[0] == t]
 
     def _show_field(self, *_: object) -> None:
         hint = CONDITIONS[self.name][1]

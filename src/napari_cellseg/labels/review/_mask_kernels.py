@@ -57,7 +57,10 @@ def _padded(mask: _Mask) -> NDArray[np.uint8]:
 
 @kernel
 def _filled(
-    there: NDArray[np.uint8], start: int, offsets: NDArray[np.int64], stack: NDArray[np.int64]
+    there: NDArray[np.uint8],
+    start: int | np.integer,
+    offsets: NDArray[np.int64],
+    stack: NDArray[np.int64],
 ) -> int:
     """Take the piece that holds `start` out of `there`; return how many voxels it has."""
     there[start] = 0

@@ -49,7 +49,7 @@ def flow_numbers(
     sinks, leaves = _sinks(frame, number, box, own)
     return {
         "logit": mean(logits),
-        "chance": mean(1 / (1 + np.exp(-logits))),
+        "chance": mean(np.float32(1) / (np.float32(1) + np.exp(-logits))),
         "agreement": mean(np.sqrt(np.add.reduce(inside * inside))),
         "flow_error": _flow_error(flow, own, frame.spacing),
         "sinks": sinks,

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from napari_cellseg.labels.review.doubt import NAMES
 
 Slices = tuple[slice, ...]
 Kind = Literal["object", "missing"]
 #: Names an item for as long as it exists: kind, t, and the id or the voxel of the place.
 ItemKey = tuple[Any, ...]
+_PLACES = {name: place for place, name in enumerate(NAMES)}
+
+
+class Features(Mapping[str, float]):
+    """Reasons by name, of one object; thousands are made anew after each edit, and few are read.
+
+    Parameters
+    ----------
+    values : sequence of float
+        In the order of `doubt.NAMES`.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> float:
+        at = _PLACES.get(name)
+        if at is None:
+            raise KeyError(name)
+        return self._values[at]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 @dataclass(frozen=True)

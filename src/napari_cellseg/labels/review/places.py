@@ -133,7 +133,7 @@ def image_places(frame: Frame, levels: tuple[float, float], usual: float) -> lis
 def look(place: Place, frame: Frame) -> Free | None:
     """See how free a place is, by the labels as they are; None where most of it is labelled."""
     free = place.free(frame.labels)
-    open_, whole = np.count_nonzero(free), np.count_nonzero(place.mask)
+    open_, whole = int(np.count_nonzero(free)), int(np.count_nonzero(place.mask))
     if open_ < _FREE * whole or open_ < _FEWEST:
         return None
     corner = [part.start for part in place.box]
@@ -207,6 +207,56 @@ def place_reasons(
     )
     reasons: NDArray[np.float64] = np.clip(np.nan_to_num(values, nan=0.0), 0, 1)
     return reasons
+
+
+class Places:
+    """The places of a frame, and how free they are; what an edit did not touch stays known.
+
+    Parameters
+    ----------
+    places : list of Place
+    frame : Frame
+        Where they were found.
+
+    Attributes
+    ----------
+    all : list of Place
+    """
+
+    def __init__(self, places: list[Place], frame: Frame) -> None:
+        self.all = places
+        self._frame = frame
+        self._free = [look(place, frame) for place in places]
+        self._judged: dict[int, ReviewItem | None] = {}
+        self._for: tuple[float, str] | None = None
+        ends = [[(part.start, part.stop) for part in place.box] for place in places]
+        self._ends = np.array(ends, np.int64).reshape(len(places), frame.ndim, 2)
+
+    def look_again(self, touched: list[Slices]) -> None:
+        """See how free the places are that meet one of some boxes."""
+        met = np.zeros(len(self.all), bool)
+        for box in touched:
+            ends = np.array([(part.start, part.stop) for part in box])
+            met |= ((self._ends[..., 0] < ends[:, 1]) & (ends[:, 0] < self._ends[..., 1])).all(1)
+        for row in np.flatnonzero(met).tolist():
+            self._free[row] = look(self.all[row], self._frame)
+            self._judged.pop(row, None)
+
+    def items(self, usual: float, source: str) -> list[ReviewItem]:
+        """What may be missing cells; as in `judge`."""
+        if self._for != (usual, source):
+            self._for = usual, source
+            self._judged.clear()
+        found = []
+        for row, free in enumerate(self._free):
+            if free is None:
+                continue
+            if row not in self._judged:
+                self._judged[row] = judge(self.all[row], free, self._frame, usual, source)
+            item = self._judged[row]
+            if item is not None:
+                found.append(item)
+        return found
 
 
 def _radius(frame: Frame, usual: float) -> float:

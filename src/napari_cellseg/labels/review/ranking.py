@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cellseg.errors import InputError
-from napari_cellseg.labels.review.boxes import grown, meet
-from napari_cellseg.labels.review.doubt import NAMES, available, doubts
+from napari_cellseg.labels.review.boxes import meet
+from napari_cellseg.labels.review.doubt import available, doubts
 from napari_cellseg.labels.review.evidence import Evidence, Frame
-from napari_cellseg.labels.review.item import ReviewItem
+from napari_cellseg.labels.review.item import Features, ReviewItem
 from napari_cellseg.labels.review.measure import RAW, measure, measure_around
+from napari_cellseg.labels.review.measured import Measured
 from napari_cellseg.labels.review.objects import LabelBoxes
-from napari_cellseg.labels.review.places import Place, field_places, image_places, judge, look
-from napari_cellseg.labels.review.score import score_objects, why
+from napari_cellseg.labels.review.places import Place, Places, field_places, image_places
+from napari_cellseg.labels.review.score import score_objects, whys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 #: An object is a neighbour of what lies within so many voxels of its box.
 _MARGIN = 1
+_CHUNK = 16  # objects between two looks at whether to go on
+_THREADS = 2  # more would wait for each other in the interpreter
 
 
 class Ranking:
@@ -66,20 +70,13 @@ class Ranking:
         )
         times = range(labels.shape[0] if self.evidence.timed else 1)
         self._frames = [Frame(labels, self.evidence, t) for t in times]
-        self._raw: dict[Key, NDArray[np.float64]] = {}
-        self._boxes: dict[Key, Slices] = {}
         keys = self.objects.keys()
-        for done, key in enumerate(keys):
-            self._measure(key)
-            if report is not None and done % 16 == 0:
-                report(0.9 * done / len(keys))
-        self._places = [self._find_places(frame) for frame in self._frames]
+        self._measured = Measured(keys, labels.ndim - self.evidence.timed)
+        self._measure_all(keys, report)
+        self._places = [Places(self._find_places(frame), frame) for frame in self._frames]
         # without any object, the usual cell is what could be one
-        self._usual_place = _median_size(self._places)
-        self._free = [
-            [look(place, frame) for place in places]
-            for frame, places in zip(self._frames, self._places, strict=True)
-        ]
+        sizes = [np.count_nonzero(place.mask) for places in self._places for place in places.all]
+        self._usual_place = float(np.median(sizes)) if sizes else 1.0
 
     def items(self) -> list[ReviewItem]:
         """Every object and every place where a cell may be missing, the most doubtful first.
@@ -89,8 +86,21 @@ class Ranking:
         list of ReviewItem
             Equal scores are in the order of t, kind, id, place.
         """
-        found = self._object_items() + self._place_items()
-        return sorted(found, key=lambda item: (-item.score, item.t, item.kind, item.key))
+        objects, places = self._object_items(), self._place_items()
+        if not places:
+            found, order = objects, [(0, 0, i.id or 0, 0, 0) for i in objects]
+        else:
+            found = objects + places
+            order = [(1, 0, i.id or 0, 0, 0) for i in objects]
+            order += [(0, 0, *i.key[2:]) for i in places]
+        if not found:
+            return []
+        _, _, first, second, third = np.array(order, np.int64).T
+        kind = np.repeat([1, 0], [len(objects), len(places)])
+        times = np.array([item.t for item in found])
+        scores = np.array([item.score for item in found])
+        ranks = np.lexsort((third, second, first, kind, times, -scores))
+        return [found[k] for k in ranks.tolist()]
 
     def update(self, keys: Iterable[Key], region: tuple[int, Slices] | None = None) -> None:
         """Measure again what an edit touched; of the neighbours, only what they share with it.
@@ -109,12 +119,10 @@ class Ranking:
         edited = {(int(t), int(number)) for t, number in keys}
         touched = [] if region is None else [region]
         if region is not None:
-            edited |= {
-                k for k, b in self._boxes.items() if k[0] == region[0] and meet(b, region[1])
-            }
+            edited.update(self._measured.near(*region))
         for key in edited:
-            if key in self._boxes:
-                touched.append((key[0], self._boxes[key]))
+            if key in self._measured:
+                touched.append((key[0], self._measured.boxes[key]))
             if key in self.objects:
                 touched.append((key[0], self.objects.box(key[1], key[0])))
         if not edited.isdisjoint(self.evidence.quality):
@@ -124,97 +132,103 @@ class Ranking:
             if key in self.objects:
                 self._measure(key)
             else:
-                self._raw.pop(key, None)
-                self._boxes.pop(key, None)
-        for key, box in self._boxes.items():
-            if key not in edited:
-                wide = grown(box, _MARGIN, self._frames[key[0]].shape)
-                if any(t == key[0] and meet(wide, part) for t, part in touched):
-                    self._measure_around(key)
-        for t, part in touched:
-            for row, place in enumerate(self._places[t]):
-                if meet(place.box, part):
-                    self._free[t][row] = look(place, self._frames[t])
+                self._measured.remove(key)
+        near = {key for t, part in touched for key in self._measured.near(t, part, _MARGIN)}
+        for key in near - edited:
+            self._measure_around(key)
+        for t, places in enumerate(self._places):
+            places.look_again([part for time, part in touched if time == t])
 
     def box(self, key: Key) -> Slices | None:
         """Box of an object when it was last measured; None if it is not known."""
-        return self._boxes.get((int(key[0]), int(key[1])))
+        return self._measured.boxes.get((int(key[0]), int(key[1])))
 
     def places_in(self, t: int, box: Slices) -> list[ReviewItem]:
         """Items of the places whose boxes meet a box."""
         return [item for item in self._place_items() if item.t == t and meet(item.box, box)]
 
+    def _measure_all(self, keys: list[Key], report: Report | None) -> None:
+        """Measure in a thread or two; in one where the image is read from elsewhere."""
+        chunks = [keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK)]
+
+        def work(chunk: list[Key]) -> None:
+            for key in chunk:
+                self._measure(key)
+
+        from napari_cellseg.flows._jit import thread_count
+
+        image = self.evidence.image
+        alone = image is not None and not isinstance(image, np.ndarray)
+        threads = 1 if alone else min(_THREADS, thread_count(None), len(chunks))
+        pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        try:
+            ready = map(work, chunks) if pool is None else pool.map(work, chunks)
+            for done, _ in enumerate(ready):
+                if report is not None:
+                    report(0.9 * done / len(chunks))
+        finally:
+            if pool is not None:  # after an error or a cancel nothing more is begun
+                pool.shutdown(cancel_futures=True)
+
     def _measure(self, key: Key) -> None:
         raw = measure(self._frames[key[0]], self.objects, self.evidence, key)
-        self._raw[key] = np.array([raw[name] for name in RAW])
-        self._boxes[key] = self.objects.box(key[1], key[0])
+        values = np.array([raw[name] for name in RAW])
+        self._measured.put(key, self.objects.box(key[1], key[0]), values)
 
     def _measure_around(self, key: Key) -> None:
-        row = self._raw[key]
+        row = self._measured.row(key)
         area = float(row[RAW.index("hull_area")])
         for name, value in measure_around(self._frames[key[0]], self.objects, key, area).items():
             row[RAW.index(name)] = value
 
-    def _table(self) -> tuple[list[Key], dict[str, NDArray[np.float64]]]:
-        keys = sorted(self._raw)
-        table = np.array([self._raw[key] for key in keys]).reshape(len(keys), len(RAW))
-        return keys, {name: table[:, k] for k, name in enumerate(RAW)}
-
     def _usual_size(self) -> float:
         """Voxels of the median object."""
-        if not self._raw:
+        if not len(self._measured):
             return self._usual_place
-        sizes = [raw[RAW.index("log_voxels")] for raw in self._raw.values()]
-        return float(np.exp(np.median(sizes)))
+        return float(np.exp(np.median(self._measured.column("log_voxels"))))
 
     def _object_items(self) -> list[ReviewItem]:
-        keys, raw = self._table()
+        keys, raw, ends = self._measured.table()
         if not keys:
             return []
         reasons = doubts(raw)
         score, added = score_objects(reasons, available(raw), raw["basin"])
-        planar = self._frames[0].ndim == 2
-        items = []
-        for row, (t, number) in enumerate(keys):
-            box = self._boxes[t, number]
-            middle = [(part.start + part.stop - 1) / 2 for part in box]
-            z, y, x = [0.0] * (3 - len(middle)) + middle
-            items.append(
-                ReviewItem(
-                    kind="object",
-                    t=t,
-                    id=number,
-                    score=float(score[row]),
-                    why=why(added[row], planar),
-                    centre=(z, y, x),
-                    box=box,
-                    features=dict(zip(NAMES, reasons[row].tolist(), strict=True)),
-                    touches_border=bool(raw["border"][row]),
-                )
+        ndim = ends.shape[2]
+        middles = np.zeros((len(keys), 3))
+        middles[:, 3 - ndim :] = (ends[:, 0] + ends[:, 1] - 1) / 2
+        boxes = self._measured.boxes
+        rows = zip(
+            keys,
+            score.tolist(),
+            whys(added, ndim == 2),
+            middles.tolist(),
+            reasons.tolist(),
+            raw["border"].tolist(),
+            strict=True,
+        )
+        return [
+            ReviewItem(
+                "object", key[0], key[1], doubt, words, (z, y, x), boxes[key],
+                Features(values), bool(border),
             )
-        return items
+            for key, doubt, words, (z, y, x), values, border in rows
+        ]  # fmt: skip
 
     def _find_places(self, frame: Frame) -> list[Place]:
         if frame.field is not None:
             return field_places(frame)
-        if not frame.has_image or not self._raw:
+        if not frame.has_image or not len(self._measured):
             return []
-        _, raw = self._table()
-        if not np.isfinite(raw["level_outside"]).any():
+        outside, level = self._measured.column("level_outside"), self._measured.column("level")
+        if not np.isfinite(outside).any():
             return []
-        levels = float(np.nanmedian(raw["level_outside"])), float(np.nanmedian(raw["level"]))
+        levels = float(np.nanmedian(outside)), float(np.nanmedian(level))
         return image_places(frame, levels, self._usual_size())
 
     def _place_items(self) -> list[ReviewItem]:
         usual = self._usual_size()
         source = "image" if self.evidence.field is None else "field"
-        judged = (
-            judge(place, free, frame, usual, source)
-            for frame, places, seen in zip(self._frames, self._places, self._free, strict=True)
-            for place, free in zip(places, seen, strict=True)
-            if free is not None
-        )
-        return [item for item in judged if item is not None]
+        return [item for places in self._places for item in places.items(usual, source)]
 
 
 def rank(
@@ -242,11 +256,6 @@ def rank(
         If field or image do not fit the labels.
     """
     return Ranking(labels, objects, evidence).items()
-
-
-def _median_size(places: Iterable[Collection[Place]]) -> float:
-    sizes = [place.mask.sum() for frame in places for place in frame]
-    return float(np.median(sizes)) if sizes else 1.0
 
 
 def _check_axes(ndim: int, timed: bool) -> None:

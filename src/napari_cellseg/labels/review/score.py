@@ -114,23 +114,25 @@ def score_objects(
     return score, added
 
 
-def why(added: NDArray[np.float64], planar: bool, most: int = 3) -> tuple[str, ...]:
-    """The strongest reasons in words; none where nothing stands out.
+def whys(added: NDArray[np.float64], planar: bool, most: int = 3) -> list[tuple[str, ...]]:
+    """The strongest reasons for each object in words; none where nothing stands out.
 
     Parameters
     ----------
-    added : array, (len(NAMES) + 1,)
+    added : array of float, (n, len(NAMES) + 1)
         What each reason adds, in log odds.
     planar : bool
         Of a 2D image, which has no planes that could disagree.
     most : int
         How many to give.
     """
-    words: list[str] = []
-    for index in np.argsort(-added, kind="stable"):
-        if len(words) == most or added[index] < 0.3 or added[index] < 0.25 * added.max():
-            break
-        name = NAMES[index] if index < len(NAMES) else ""
-        text = (WORDS_2D.get(name) if planar else None) or WORDS.get(name, PROMPT_WORDS)
-        words.append(text)
-    return tuple(words)
+    words = [(WORDS_2D.get(name) if planar else None) or WORDS[name] for name in NAMES]
+    words.append(PROMPT_WORDS)
+    least = np.maximum(0.3, 0.25 * added.max(1, initial=0.0))
+    counts = np.minimum((added >= least[:, None]).sum(1), most)
+    out: list[tuple[str, ...]] = [()] * len(added)
+    some = np.flatnonzero(counts)
+    strongest = np.argsort(-added[some], axis=1, kind="stable")[:, :most].tolist()
+    for row, count, best in zip(some.tolist(), counts[some].tolist(), strongest, strict=True):
+        out[row] = tuple(words[index] for index in best[:count])
+    return out
