@@ -353,6 +353,26 @@ def test_the_audit_draws_answers_and_says_when_to_stop(review):
     assert review.verdict == ""
 
 
+@pytest.mark.parametrize("of", ["object", "space"])
+def test_an_answer_is_taken_back(review, of):
+    review.start_audit(of)
+    with pytest.raises(InputError, match="Nothing was answered"):
+        review.take_back_answer()
+    first = review.item.key
+    review.answer(True)
+    second = review.item.key
+    review.answer(False)
+    assert review.answered == 2
+    review.take_back_answer()
+    assert review.item.key == second
+    review.take_back_answer()
+    assert review.item.key == first
+    assert review.answered == 0
+    assert review.estimate.checked == 0
+    review.answer(False)
+    assert (review.estimate.checked, review.estimate.wrong) == (1, 0)
+
+
 def test_what_is_repaired_while_it_is_checked_was_wrong(review):
     review.start_audit()
     drawn = review.item

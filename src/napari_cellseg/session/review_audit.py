@@ -102,6 +102,39 @@ class ReviewAudit(ReviewFollowing):
             self._draw()
             self.changed.emit()
 
+    def take_back_answer(self) -> None:
+        """Take the last answer back: what it was about is in hand again.
+
+        Raises
+        ------
+        InputError
+            If no audit is on, or nothing was answered yet.
+        """
+        with self.session._lock:
+            state = None if self.audit is None else self.audit.state()
+            of = self.auditing
+            answers = [] if state is None else [a for a in state["answers"] if a[0][0] == of]
+            if state is None or not answers:
+                raise InputError("Nothing was answered yet: there is nothing to take back.")
+            last = answers[-1]
+            state["answers"].remove(last)
+            state["corrected"] = [key for key in state["corrected"] if key != last[0]]
+            self.audit = Audit.restored(state)
+            self._keep_audit()
+            if of == "space":  # the same place again, not another one
+                self._drawn = tuple(last[0])
+                assert self._document is not None
+                self._take(self._empty(self._drawn, self._document))
+            else:
+                self._draw()
+            self.changed.emit()
+
+    @property
+    def answered(self) -> int:
+        """Answers given so far, of what is being drawn."""
+        state = None if self.audit is None else self.audit.state()
+        return 0 if state is None else sum(a[0][0] == self.auditing for a in state["answers"])
+
     @property
     def estimate(self) -> Estimate | None:
         """Share that is wrong now, of what is being drawn; None before an audit."""

@@ -64,7 +64,7 @@ class EditDock(SessionDock):
         self.image.changed.connect(self._on_image)
         self.image.join(self.source)
         session.document_changed.connect(self._on_document)
-        session.labels_changed.connect(self._on_document)
+        session.labels_changed.connect(self._on_labels)
         session.stepped.connect(self._on_step)
         session.selection_changed.connect(self._on_selection)
         run.changed.connect(self.refresh_soon)
@@ -79,7 +79,7 @@ class EditDock(SessionDock):
         self.image.changed.disconnect(self._on_image)
         self.image.leave(self.source)
         session.document_changed.disconnect(self._on_document)
-        session.labels_changed.disconnect(self._on_document)
+        session.labels_changed.disconnect(self._on_labels)
         session.stepped.disconnect(self._on_step)
         session.selection_changed.disconnect(self._on_selection)
         run.changed.disconnect(self.refresh_soon)
@@ -185,6 +185,11 @@ class EditDock(SessionDock):
         self.refresh_soon()
 
     def _on_document(self, document: object) -> None:
+        self._said = ""  # of the document before
+        self._on_status(self.session.status)
+        self._on_labels(document)
+
+    def _on_labels(self, labels: object) -> None:
         self.history.stop()
         self.refresh_soon()
 

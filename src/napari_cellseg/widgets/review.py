@@ -207,7 +207,8 @@ class ReviewDock(SessionDock):
                 reasons["merge"] = "It touches no other cell."
         if not off and review.auditing:
             said = "Say right or wrong first: what is drawn at random must be answered."
-            reasons.update(dict.fromkeys(("next", "previous", "skip"), said))
+            reasons.update(dict.fromkeys(("next", "skip"), said))
+            reasons["previous"] = "" if review.answered else "Nothing was answered yet."
         blocked = self.buttons.go_on.blockSignals(True)
         self.buttons.go_on.setChecked(review.go_on)
         self.buttons.go_on.blockSignals(blocked)

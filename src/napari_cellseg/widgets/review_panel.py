@@ -26,7 +26,10 @@ from napari_cellseg.widgets.thin_bar import ThinBar
 BUTTONS = {
     "accept": ("accept", "It is right: it is marked as accepted and locked, as one step."),
     "next": ("next", "Leave it as it is and go to the next."),
-    "previous": ("previous", "Go back to the one before."),
+    "previous": (
+        "previous",
+        "Go back to the one before; while checking at random, take the last answer back.",
+    ),
     "split": ("split", "It is more than one cell: click a point in each part of it."),
     "merge": ("merge", "It is a part only: make one cell of it and the one that it touches most."),
     "delete": ("delete", "It is no cell: delete it."),

@@ -196,7 +196,7 @@ class ReviewRun(QObject):
         review = self.review
         verbs: dict[str, Callable[[], Any]] = {
             "next": review.next,
-            "previous": review.previous,
+            "previous": self._previous,
             "accept": review.accept,
             "delete": review.delete,
             "merge": review.merge_with_neighbour,
@@ -214,7 +214,7 @@ class ReviewRun(QObject):
         except CellsegError as error:
             self.failed.emit(error)
             return
-        if action in ("next", "previous") and review.item is former and review.auditing:
+        if action == "next" and review.item is former and review.auditing:
             self.said.emit("Say right or wrong first: what is drawn at random must be answered.")
 
     def go(self, item: ReviewItem) -> None:
@@ -224,6 +224,12 @@ class ReviewRun(QObject):
         except CellsegError as error:
             self.failed.emit(error)
         self._fly.start()
+
+    def _previous(self) -> None:
+        if self.review.auditing:
+            self.review.take_back_answer()
+        else:
+            self.review.previous()
 
     def _right(self) -> None:
         self.review.answer(False)

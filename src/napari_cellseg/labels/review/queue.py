@@ -133,7 +133,13 @@ class ReviewQueue:
         self._at: ItemKey | None = None
         if state is not None:
             self._restore(state)
-        self._items = ranking.items()
+        # made when they are asked for: what there is, what of it the filters show, what is left
+        self._by_key: dict[ItemKey, ReviewItem] = {}
+        self._passing: dict[ItemKey, ReviewItem] | None = None
+        self._left: dict[ItemKey, ReviewItem] | None = None
+        self._places: dict[ItemKey, int] | None = None
+        self._progress: Progress | None = None
+        self._take(ranking.items())
 
     @property
     def filters(self) -> Filters:
@@ -143,39 +149,42 @@ class ReviewQueue:
     @filters.setter
     def filters(self, filters: Filters) -> None:
         self._filters = filters
-        self.changed.emit()
+        self._passing = None
+        self._decided()
 
     @property
     def all_items(self) -> list[ReviewItem]:
         """Every item, whatever the filters and the state: for the plot."""
-        return list(self._items)
+        return list(self._by_key.values())
 
     @property
     def items(self) -> list[ReviewItem]:
         """What is left and shown: the most doubtful first, skipped ones last."""
-        open_ = [item for item in self._items if self._open(item)]
-        return sorted(open_, key=lambda item: item.key in self._skipped)
+        return list(self._open().values())
 
     @property
     def current(self) -> ReviewItem | None:
         """The item in hand: the one gone to last, or the first that is left; None at the end."""
-        items = self.items
-        for item in items:
-            if item.key == self._at:
-                return item
-        return items[0] if items else None
+        left = self._open()
+        item = None if self._at is None else left.get(self._at)
+        return next(iter(left.values()), None) if item is None else item
+
+    def position(self, key: ItemKey) -> int | None:
+        """Place of an item in `items`; None if it is not among them."""
+        if self._places is None:
+            self._places = {name: place for place, name in enumerate(self._open())}
+        return self._places.get(tuple(key))
 
     @property
     def progress(self) -> Progress:
         """Counts of what the filters show."""
-        accepted = repaired = left = 0
-        for item in self._items:
-            if self._filters.show(item):
-                accepted += item.key in self._accepted
-                repaired += item.key in self._done
-                left += self._open(item)
-        gone = sum(key[0] == "gone" for key in self._done)
-        return Progress(accepted, repaired + gone, left)
+        if self._progress is None:
+            shown = self._shown().keys()
+            gone = sum(key[0] == "gone" for key in self._done)
+            self._progress = Progress(
+                len(shown & self._accepted), len(shown & self._done) + gone, len(self._open())
+            )
+        return self._progress
 
     def go_to(self, key: ItemKey) -> ReviewItem | None:
         """Take an item in hand, as by a click in the list."""
@@ -225,7 +234,7 @@ class ReviewQueue:
         """Take back what was said of an item."""
         for keys in (self._accepted, self._done, self._skipped):
             keys.discard(tuple(key))
-        self.changed.emit()
+        self._decided()
 
     def update(
         self,
@@ -249,7 +258,7 @@ class ReviewQueue:
         touched = list(keys)
         before = {key: self.ranking.box(key) for key in touched}
         self.ranking.update(touched, region)
-        self._items = self.ranking.items()
+        self._take(self.ranking.items())
         for key in touched:
             name = ("object", int(key[0]), int(key[1]))
             gone = self.ranking.box(key) is None
@@ -264,7 +273,7 @@ class ReviewQueue:
                 self._done.discard(name)
                 self._done.add(("gone", *name[1:]))
                 self._settle_places(key, before[key])
-        self.changed.emit()
+        self._decided()
 
     def follow(self, change: Edited) -> None:
         """Follow a change that the document told of; marks (locks, classes) change nothing here.
@@ -295,17 +304,47 @@ class ReviewQueue:
             },
         }
 
-    def _open(self, item: ReviewItem) -> bool:
-        settled = item.key in self._accepted or item.key in self._done
-        return not settled and self._filters.show(item)
+    def _take(self, items: list[ReviewItem]) -> None:
+        self._by_key = {item.key: item for item in items}
+        self._passing = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._left = self._places = self._progress = None
+
+    def _decided(self) -> None:
+        """What is left may be other: tell."""
+        self._forget()
+        self.changed.emit()
+
+    def _shown(self) -> dict[ItemKey, ReviewItem]:
+        """What the filters show, decided or not."""
+        if self._passing is None:
+            show = self._filters.show
+            self._passing = {key: item for key, item in self._by_key.items() if show(item)}
+        return self._passing
+
+    def _open(self) -> dict[ItemKey, ReviewItem]:
+        """What is left of that, in its order."""
+        if self._left is None:
+            shown, late = self._shown(), self._skipped
+            settled = self._accepted | self._done
+            self._left = {
+                key: item for key, item in shown.items() if key not in settled and key not in late
+            }
+            if late:
+                self._left.update(
+                    (key, item) for key, item in shown.items() if key in late and key not in settled
+                )
+        return self._left
 
     def _item(self, key: ItemKey | None) -> ReviewItem | None:
         if key is None:
             return self.current
-        for item in self._items:
-            if item.key == tuple(key):
-                return item
-        raise InputError(f"There is no item {tuple(key)} in the review.")
+        item = self._by_key.get(tuple(key))
+        if item is None:
+            raise InputError(f"There is no item {tuple(key)} in the review.")
+        return item
 
     def _settle(self, item: ReviewItem, into: set[ItemKey]) -> ReviewItem | None:
         after = self._neighbour(item.key, 1)
@@ -313,7 +352,7 @@ class ReviewQueue:
             keys.discard(item.key)
         into.add(item.key)
         self._at = None if after is None or after.key == item.key else after.key
-        self.changed.emit()
+        self._decided()
         return self.current
 
     def _step(self, by: int) -> ReviewItem | None:
@@ -327,11 +366,11 @@ class ReviewQueue:
 
     def _neighbour(self, key: ItemKey, by: int) -> ReviewItem | None:
         """The item left that comes `by` after, or the nearest before the end."""
-        items = self.items
-        keys = [item.key for item in items]
-        if key not in keys:
+        items = list(self._open().values())
+        place = self.position(key)
+        if place is None:
             return items[0] if items else None
-        at = keys.index(key) + by
+        at = place + by
         return items[at] if 0 <= at < len(items) else None
 
     def _settle_places(self, key: Key, box: Slices | None) -> None:
