@@ -39,4 +39,5 @@ def keep_drawn(viewer: ViewerModel, layer: Layer) -> None:
     if kept is None:
         kept = []
         setattr(canvas, _KEPT, kept)
-    kept.append(visual.node)
+    if not any(one is visual.node for one in kept):
+        kept.append(visual.node)

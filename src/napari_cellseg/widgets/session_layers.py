@@ -9,6 +9,7 @@ import numpy as np
 from napari.utils.notifications import show_info, show_warning
 
 from napari_cellseg.errors import CellsegError, InputError
+from napari_cellseg.widgets.canvas_shim import keep_drawn
 from napari_cellseg.widgets.cells_sink import CellsSink
 from napari_cellseg.widgets.labels_look import look_for
 from napari_cellseg.widgets.labels_shim import redraw, replace_data
@@ -244,6 +245,9 @@ class SessionLayers:
         self.cells = layer
         if self.image is not None:
             self._cells_of[self.image] = weakref.ref(layer)
+        viewer = self._viewer()
+        if viewer is not None:  # tools draw on it, and a user may remove it
+            keep_drawn(viewer, layer)
         self.look.show_on(layer, self._letters(layer))
         self._capture()
 
