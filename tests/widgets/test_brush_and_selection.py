@@ -30,3 +30,21 @@ def test_an_impossible_id_is_refused_in_a_sentence(dock, viewer, settle):
     cells.paint((3, 15, 15), 2**32 - 1)
     assert np.array_equal(dock.session.labels, before)
     assert "id" in str(dock.session.last_error)
+
+
+def test_strokes_count_when_the_image_layer_is_gone_and_when_it_is_back(dock, viewer, settle):
+    cells = adopted(dock, viewer, settle)
+    image = viewer.layers["embryo"]
+    cells.paint((3, 15, 15), 8)
+    viewer.layers.remove(image)
+    document = dock.session.document
+    cells.paint((3, 25, 5), 3)
+    assert [step.kind for step in document.history] == ["paint", "paint"]
+    assert document.labels[3, 25, 5] == 3
+    add_image(viewer)
+    settle(dock)
+    assert dock.session.document is document, "its history is still there"
+    cells.undo()
+    assert document.labels[3, 25, 5] == 0
+    assert document.labels[3, 15, 15] == 8
+    assert [layer.name for layer in viewer.layers].count("embryo cells") == 1

@@ -8,7 +8,6 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_cellseg.session import Session
-from napari_cellseg.session.reviewing import Reviewing
 from napari_cellseg.widgets import ReviewDock
 from widgets.edit_steps import press
 from widgets.review_steps import review_window, shown
@@ -32,7 +31,7 @@ def holder_of(viewer):
 def listeners(session, review):
     """Signals that more is listening to than the session's own parts."""
     alone = Session()
-    own = Reviewing(alone)
+    own = alone.review
     names = ("document_changed", "stepped", "selection_changed", "labels_changed")
     more = {n: len(getattr(session, n)) - len(getattr(alone, n)) for n in names}
     more |= {n: len(getattr(review, n)) - len(getattr(own, n)) for n in ("changed", "arrived")}

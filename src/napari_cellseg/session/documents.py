@@ -216,11 +216,11 @@ class SessionDocuments(SessionState):
         """Take an array as the labels, with the document that it belongs to, or a new one."""
         document = None
         if labels is not None:
-            document = self._found_document(labels) or self._made_document(labels)
+            document = self.document_of(labels) or self._made_document(labels)
         self._set_document(document, baseline, applied)
 
-    def _found_document(self, labels: Any) -> LabelDocument | None:
-        """Return the document, of this or a former image, that an array belongs to."""
+    def document_of(self, labels: Any) -> LabelDocument | None:
+        """Return the document, of this or a former image, that an array belongs to, if any."""
         known = [*self._resting, *([self.document] if self.document is not None else [])]
         for one in known:
             if one.labels is labels or (

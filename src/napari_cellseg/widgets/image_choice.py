@@ -221,6 +221,8 @@ class ImageChoice(QObject):
             spacing = layer_spacing(image, known.axes)
             if spacing is not None and spacing != self._session.parameters.spacing:
                 self._session.parameters.spacing = spacing  # typed earlier, or set in napari
+            if cells is None and self._session.labels is None:
+                cells = self._layers.orphan()
             if cells is not None and self._session.labels is None:
                 self._layers.adopt(cells)
                 self._session.adopt(self._layers.as_session_labels(cells))

@@ -342,11 +342,12 @@ class ReviewRun(QObject):
         self.settle()
 
     def settle(self) -> None:
-        """Have the cells layer that is there now; without one, there is nothing to review."""
+        """Have the cells layer that is there now; without it or its image, nothing is reviewed."""
         cells, viewer = self._layers.cells, self._viewer()
         if not self.on:
             return
-        if cells is None or viewer is None or cells not in viewer.layers:
+        gone = cells is None or viewer is None or cells not in viewer.layers
+        if gone or self._layers.image is None:
             self.stop()
             return
         layer = None if self._layer is None else self._layer()

@@ -204,8 +204,8 @@ class SessionLayers:
     def removed(self, layer: Any) -> str:
         """Let go of a layer that the user removed; return its role ("image", "cells", ...)."""
         if layer is self.image:
-            self._let_go()
-            self.image = None
+            self._remove_proposal()
+            self.image = None  # the cells are still there, and what is drawn on them still counts
             return "image"
         if layer is self.proposal:
             self.proposal = None
@@ -215,6 +215,27 @@ class SessionLayers:
             self._let_go_of_cells()
             return "cells"
         return ""
+
+    def orphan(self) -> Labels | None:
+        """Return the layer with the cells of an image that was closed and is open again."""
+        from napari.layers import Labels
+
+        session, viewer = self._session, self._viewer()
+        volume = session.volume
+        if viewer is None or volume is None:
+            return None
+        for layer in viewer.layers:
+            if not isinstance(layer, Labels) or not isinstance(layer.data, np.ndarray):
+                continue
+            document = session.document_of(layer.data)
+            if (
+                document is not None
+                and document.meta.get("image") == volume.name
+                and (document.labels.shape, document.axes)
+                == (session.label_shape, session.label_axes)
+            ):
+                return layer
+        return None
 
     def _add(self, data: np.ndarray, name: str, offset: tuple[int, ...] | None = None) -> Labels:
         from napari.layers import Labels

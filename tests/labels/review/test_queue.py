@@ -173,3 +173,26 @@ def test_keys_name_items():
     place = ReviewItem("missing", 2, None, 0.5, (), (0.0, 3.0, 5.0), box)
     assert place.key == ("missing", 2, 0, 3, 5)
     assert ReviewItem("object", 2, 9, 0.5, (), (0.0, 3.0, 5.0), box).key == ("object", 2, 9)
+
+
+def test_positions_follow_what_is_decided(bench: Bench):
+    queue = bench.queue
+
+    def expect() -> None:
+        assert [queue.position(item.key) for item in queue.items] == list(range(len(queue.items)))
+        assert queue.progress.left == len(queue.items)
+
+    expect()
+    first, second = queue.items[:2]
+    queue.accept()
+    assert queue.position(first.key) is None
+    expect()
+    queue.skip()
+    assert queue.position(second.key) == len(queue.items) - 1
+    queue.filters = Filters(least=first.score / 100)
+    expect()
+    queue.reopen(first.key)
+    assert queue.position(first.key) == 0
+    bench.labels[bench.labels == queue.items[3].id] = 0
+    queue.update([(0, queue.items[3].id)])
+    expect()

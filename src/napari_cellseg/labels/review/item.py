@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_cellseg.labels.review.doubt import NAMES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Slices = tuple[slice, ...]
 Kind = Literal["object", "missing"]
@@ -20,20 +24,20 @@ class Features(Mapping[str, float]):
 
     Parameters
     ----------
-    values : sequence of float
+    values : array of float
         In the order of `doubt.NAMES`.
     """
 
     __slots__ = ("_values",)
 
-    def __init__(self, values: Sequence[float]) -> None:
+    def __init__(self, values: NDArray[np.float64]) -> None:
         self._values = values
 
     def __getitem__(self, name: str) -> float:
         at = _PLACES.get(name)
         if at is None:
             raise KeyError(name)
-        return self._values[at]
+        return float(self._values[at])
 
     def __iter__(self) -> Iterator[str]:
         return iter(NAMES)

@@ -70,7 +70,7 @@ class Measured:
             self._ends[row] = -1
             self._spare.append(row)
             self._order = None
-            del self.boxes[key]
+            self.boxes.pop(key, None)
 
     def row(self, key: Key) -> NDArray[np.float64]:
         """Numbers of an object, in the order of `RAW`; a view."""

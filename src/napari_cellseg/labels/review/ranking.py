@@ -87,19 +87,15 @@ class Ranking:
             Equal scores are in the order of t, kind, id, place.
         """
         objects, places = self._object_items(), self._place_items()
-        if not places:
-            found, order = objects, [(0, 0, i.id or 0, 0, 0) for i in objects]
-        else:
-            found = objects + places
-            order = [(1, 0, i.id or 0, 0, 0) for i in objects]
-            order += [(0, 0, *i.key[2:]) for i in places]
+        found = objects + places
         if not found:
             return []
-        _, _, first, second, third = np.array(order, np.int64).T
-        kind = np.repeat([1, 0], [len(objects), len(places)])
+        names = [(1, item.id or 0, 0, 0) for item in objects]
+        names += [(0, *item.key[2:]) for item in places]
+        kinds, first, second, third = np.array(names, np.int64).T
         times = np.array([item.t for item in found])
         scores = np.array([item.score for item in found])
-        ranks = np.lexsort((third, second, first, kind, times, -scores))
+        ranks = np.lexsort((third, second, first, kinds, times, -scores))
         return [found[k] for k in ranks.tolist()]
 
     def update(self, keys: Iterable[Key], region: tuple[int, Slices] | None = None) -> None:
@@ -149,13 +145,13 @@ class Ranking:
 
     def _measure_all(self, keys: list[Key], report: Report | None) -> None:
         """Measure in a thread or two; in one where the image is read from elsewhere."""
+        from napari_cellseg.flows._jit import thread_count
+
         chunks = [keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK)]
 
         def work(chunk: list[Key]) -> None:
             for key in chunk:
                 self._measure(key)
-
-        from napari_cellseg.flows._jit import thread_count
 
         image = self.evidence.image
         alone = image is not None and not isinstance(image, np.ndarray)
@@ -202,7 +198,7 @@ class Ranking:
             score.tolist(),
             whys(added, ndim == 2),
             middles.tolist(),
-            reasons.tolist(),
+            reasons,
             raw["border"].tolist(),
             strict=True,
         )
