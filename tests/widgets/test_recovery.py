@@ -66,7 +66,7 @@ def test_what_is_offered_is_said_in_few_words():
     assert described(one, when) == f"embryo, 12 changes, {when:%H:%M}"
     later = when.replace(month=6)
     assert described(one, later) == f"embryo, 12 changes, 04 May {when:%H:%M}"
-    assert described(Shelved(Path("x"), "a", None, None, 1, 0, False)) == "a, 1 edit"
+    assert described(Shelved(Path("x"), "a", None, None, 1, 0, False)) == "a, 1 change"
 
 
 @pytest.mark.parametrize("where", ["window", "headless"])

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QBoxLayout, QFileDialog, QMessageBox, QWidget
 
 from napari_cellseg.errors import CellsegError
 from napari_cellseg.session import Availability
+from napari_cellseg.widgets.alive import while_alive
 from napari_cellseg.widgets.cell_table_panel import CellTablePanel
 from napari_cellseg.widgets.cell_table_regions import drawn_regions, region_layers
 from napari_cellseg.widgets.cell_table_work import Measured, Moment
@@ -212,9 +213,9 @@ class TableDock(SessionDock):
             key=(name, id(self)),
             lane="decode" if name == "measure cells" else "files",
             priority=Priority.VIEW,
-            land=land,
-            fail=self._on_failed,
-            end=ended,
+            land=while_alive(self, land),
+            fail=while_alive(self, self._on_failed),
+            end=while_alive(self, ended),
         )
         self.refresh()
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QWidget
 
 from napari_cellseg.errors import CellsegError, InputError
 from napari_cellseg.widgets import dialogs
+from napari_cellseg.widgets.alive import while_alive
 from napari_cellseg.widgets.form import ActionButton
 from napari_cellseg.widgets.session_layers import METADATA
 from napari_cellseg.worker import JobContext, Priority, operation
@@ -164,8 +165,8 @@ class EditFiles(QWidget):
             key="label file",
             lane="files",
             priority=Priority.VIEW,
-            land=self.taken_over.emit,
-            fail=self.failed.emit,
+            land=while_alive(self, self.taken_over.emit),
+            fail=while_alive(self, self.failed.emit),
             end=lambda job: None,
         )
 
@@ -179,8 +180,8 @@ class EditFiles(QWidget):
             key="label file",
             lane="files",
             priority=Priority.VIEW,
-            land=self._on_read,
-            fail=self.failed.emit,
+            land=while_alive(self, self._on_read),
+            fail=while_alive(self, self.failed.emit),
             end=lambda job: None,
         )
 
@@ -210,8 +211,8 @@ class EditFiles(QWidget):
             key="label file",
             lane="files",
             priority=Priority.VIEW,
-            land=self._on_written,
-            fail=self.failed.emit,
+            land=while_alive(self, self._on_written),
+            fail=while_alive(self, self.failed.emit),
             end=lambda job: None,
         )
 

@@ -98,6 +98,8 @@ class SessionLayers:
         known = self._cells_of.get(image) if image is not None else None
         layer = known() if known is not None else None
         viewer = self._viewer()
+        if viewer is not None and image is not None:
+            keep_drawn(viewer, image)  # a user may remove it and go on with its cells
         still_open = viewer is not None and layer is not None and layer in viewer.layers
         return layer if still_open else None
 
