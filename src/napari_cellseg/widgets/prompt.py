@@ -206,9 +206,7 @@ class PromptDock(SessionDock):
         one = prompts.current
         said = session.notices[-1:] if session.notices else ()
         problem = one.problem if one is not None else ""
-        self.notices.show_sentences(
-            [problem, *stopped(session), *said, *self.run.key_problems]
-        )
+        self.notices.show_sentences([problem, *stopped(session), *said, *self.run.key_problems])
 
     def _without_model(self, missing: str) -> str:
         """Why prompting cannot begin: neither a model nor a field answers."""
