@@ -91,6 +91,7 @@ class _Edits:
         mask = _ball(BALL)
         boxes = self._boxes(mask.shape, runs + 1)
         ids = iter(document.objects.ids(0)[::3].tolist())
+        splits = self._splits(runs)
         fresh = document.free_ids()[0]
 
         def apply(number: int) -> None:
@@ -110,7 +111,7 @@ class _Edits:
             ("undo that", undo, lambda number: self.plain.undo()),
             ("merge two", merge, self._napari_recolour(ids, to=1)),
             ("delete one", delete, self._napari_recolour(ids, to=0)),
-            ("split 100k voxels", *self._splits(runs)),
+            ("split 100k voxels", *splits),
         ]
         rows = []
         for name, ours, theirs in kinds:
