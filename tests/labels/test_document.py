@@ -542,3 +542,12 @@ def test_a_mark_of_something_else_is_no_step(tmp_path: Path) -> None:
     document = reopened(document)
     assert document.history == []
     document.close()
+
+
+def test_a_closed_document_still_says_that_it_was_saved(tmp_path: Path) -> None:
+    document = LabelDocument.create(tmp_path / "a", np.zeros((3, 4, 5), np.uint32), (1, 1, 1))
+    document.new_object((0, 0, 0, 1, 2, 2), np.ones((1, 2, 2), bool))
+    document.close()
+    assert document.saved.all
+    assert document.saved.wait(0.1)
+    assert not LabelDocument(np.zeros((3, 4, 5), np.uint32)).saved.wait(0.1)
