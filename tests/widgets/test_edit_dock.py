@@ -192,6 +192,33 @@ def test_a_label_file_is_adopted_and_written(window, qtbot, tmp_path):
     assert ids_of(dock) == [4]
 
 
+def test_rois_are_opened_and_marks_come_back_from_a_file(window, qtbot, tmp_path):
+    _, dock = window
+    rois = write_label_file(tmp_path / "cells.zip", some_cells())
+    dock.session.change("set_class", [9], "dividing")
+    dock.files.write(tmp_path / "cells.ome.tif")
+    qtbot.waitUntil(lambda: not dock.session.dirty)
+    dock.session.change("delete", [3, 7, 9])
+    dock.files.open(rois)
+    qtbot.waitUntil(lambda: ids_of(dock) == [3, 7, 9])
+    assert (dock.session.labels == some_cells()).all()
+    dock.files.open(tmp_path / "cells.ome.tif")
+    qtbot.waitUntil(lambda: dock.session.document.objects.mark(9, "class") == "dividing")
+
+
+def test_undoing_to_other_labels_makes_nothing_again(window, qtbot):
+    _, dock = window
+    former = dock.session.document
+    dock.session.change("delete", [3])
+    dock.session.undo()
+    dock.files.start_empty()
+    click(qtbot, dock.history.undo)
+    qtbot.wait(100)
+    assert dock.session.document is former
+    assert not former.history
+    assert len(former.undone) == 1
+
+
 def test_flat_cells_can_be_edited_and_slices_say_that_there_are_none(make_napari_viewer, qtbot):
     viewer, dock = edit_window(make_napari_viewer, some_cells()[2])
     click_voxel(qtbot, viewer, dock, 15, 15)

@@ -148,11 +148,20 @@ def read_labels_to_adopt(
     from napari_cellseg.labels.formats import read_label_file
 
     context.check()
-    file = read_label_file(path, shape, axes=axes)
-    labels, original = as_labels(file.labels, shape, axes, f"The labels of {path.name}")
+    rois = path.suffix.lower() in (".zip", ".roi")  # they do not say how large their image is
+    file = read_label_file(path, shape, axes=axes) if rois else read_label_file(path)
+    read = file.labels
+    if read.shape != shape and _lengths(read.shape) == _lengths(shape):
+        read = read.reshape(shape)
+    labels, original = as_labels(read, shape, axes, f"The labels of {path.name}")
     if file.original_ids is not None:
         original = np.asarray(file.original_ids, np.uint64)
     return Adopted(labels, original, file.notices, _marks(file.metadata))
+
+
+def _lengths(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without its axes of length one, which some programs leave out."""
+    return tuple(size for size in shape if size != 1)
 
 
 def _marks(metadata: dict[str, Any]) -> dict[str, Any]:

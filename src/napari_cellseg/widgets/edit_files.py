@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from napari.viewer import ViewerModel
 
     from napari_cellseg.labels import LabelDocument
-    from napari_cellseg.labels.formats import LabelFile
     from napari_cellseg.session import Session
     from napari_cellseg.widgets.session_layers import SessionLayers
 
@@ -37,17 +36,6 @@ _WRITE = {
 }
 _OF_SESSION = (".zarr", ".tif", ".tiff")
 _OF_ROIS = (".zip", ".roi")
-
-
-@operation("read label file")
-def read_file(context: JobContext, *, path: Path, shape: tuple[int, ...], axes: str) -> LabelFile:
-    """Read a label file of any kind that is known; ROIs take their shape from the image."""
-    from napari_cellseg.labels.formats import read_label_file
-
-    context.check()
-    if path.suffix.lower() in _OF_ROIS:
-        return read_label_file(path, shape, axes=axes)
-    return read_label_file(path)
 
 
 @operation("write label file")
@@ -172,18 +160,11 @@ class EditFiles(QWidget):
 
     def open(self, path: Path) -> None:
         """Start from a label file or folder."""
-        shape = tuple(self._session.label_shape)
         self.said.emit(f"Reading {path.name}…")
-        self._session.background(
-            "read label file",
-            {"path": path, "shape": shape, "axes": self._session.label_axes},
-            key="label file",
-            lane="files",
-            priority=Priority.VIEW,
-            land=while_alive(self, self._on_read),
-            fail=while_alive(self, self.failed.emit),
-            end=lambda job: None,
-        )
+        try:
+            self._session.adopt(path)
+        except CellsegError as error:
+            self.failed.emit(error)
 
     def write(self, path: Path, overwrite: bool = False) -> None:
         """Write the cells to a file, of the kind that its name says."""
@@ -279,24 +260,11 @@ class EditFiles(QWidget):
         if path is not None:
             self.open(path)
 
-    def _on_read(self, file: LabelFile) -> None:
-        labels, shape = file.labels, self._session.label_shape
-        if labels.shape != shape and _squeezed(labels.shape) == _squeezed(shape):
-            labels = labels.reshape(shape)
-        if self._adopt(labels):
-            self.said.emit(" ".join(("Cells read from the file.", *file.notices)))
-
     def _on_written(self, path: Path) -> None:
         self.said.emit(f"saved {path.name}")
 
-    def _adopt(self, labels: np.ndarray) -> bool:
+    def _adopt(self, labels: np.ndarray) -> None:
         try:
             self._session.adopt(labels)
         except CellsegError as error:
             self.failed.emit(error)
-            return False
-        return True
-
-
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(size for size in shape if size != 1)
