@@ -551,3 +551,17 @@ def test_a_closed_document_still_says_that_it_was_saved(tmp_path: Path) -> None:
     assert document.saved.all
     assert document.saved.wait(0.1)
     assert not LabelDocument(np.zeros((3, 4, 5), np.uint32)).saved.wait(0.1)
+
+
+def test_two_who_close_it_both_wait_until_it_is_closed(tmp_path: Path) -> None:
+    for number in range(5):
+        folder = tmp_path / str(number)
+        document = LabelDocument.create(folder, np.zeros((8, 200, 200), np.uint32), (1, 1, 1))
+        document.new_object((0, 0, 0, 1, 2, 2), np.ones((1, 2, 2), bool))
+        other = threading.Thread(target=document.close)
+        other.start()
+        document.close()
+        again = LabelDocument.open(folder)
+        assert not again.read_only
+        again.close()
+        other.join()

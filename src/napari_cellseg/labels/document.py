@@ -105,6 +105,7 @@ class LabelDocument(Verbs, LabelCore):
         self._journal: Journal | None = None
         self._unsaved = Unsaved()
         self._copying: list[_Follower] = []
+        self._closing = threading.Lock()
         self._quality: pd.DataFrame | None = None
         self._judged: list[Step] = []
         self._held = 0  # bytes of steps in memory, or more
@@ -220,19 +221,23 @@ class LabelDocument(Verbs, LabelCore):
         return document
 
     def close(self, timeout: float | None = None) -> None:
-        """Save what is not saved yet and let go of the folder; the labels can still be read."""
-        with self._lock:
-            journal = self._journal
-            if journal is None:
-                return
-            if not self.read_only:
-                self.end_stroke()
-            self.read_only = self.read_only or "The document is closed: open it again to edit."
-        # without the lock: the journal may still have to read what the labels were at first
-        self._unsaved.all = journal.read_only or journal.saved.wait(timeout)
-        self._journal = None
-        journal.trouble.disconnect(self._on_trouble)
-        journal.close(timeout)
+        """Save what is not saved yet and let go of the folder; the labels can still be read.
+
+        Whoever closes it while somebody else does waits until that is done.
+        """
+        with self._closing:
+            with self._lock:
+                journal = self._journal
+                if journal is None:
+                    return
+                if not self.read_only:
+                    self.end_stroke()
+                self.read_only = self.read_only or "The document is closed: open it again to edit."
+            # without that lock: the journal may still have to read what the labels were at first
+            self._unsaved.all = journal.read_only or journal.saved.wait(timeout)
+            self._journal = None
+            journal.trouble.disconnect(self._on_trouble)
+            journal.close(timeout)
 
     @property
     def saved(self) -> Saved | Unsaved:
