@@ -129,9 +129,7 @@ class DocumentMachine(RuleBasedStateMachine):
 
     def _attach(self) -> None:
         self.opened += 1
-        self.document.attach(Path(self.space.name) / str(self.opened))
-        self.oracle.close_stroke()
-        self.untold = False
+        self.document.attach(Path(self.space.name) / str(self.opened))  # a stroke goes on
 
     def _verb(self, name: str, *arguments: Any, **options: Any) -> None:
         """Call a verb; what it wrote is taken for right, but not that it kept to the locks."""

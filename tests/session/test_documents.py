@@ -430,3 +430,24 @@ def test_a_script_edits_the_document_while_the_session_edits_it_too(
         thread.join(10)
     assert not any(thread.is_alive() for thread in threads)
     session.close()
+
+
+def test_the_very_first_stroke_is_one_step_although_the_journal_begins_with_it(tmp_path):
+    session = Session()
+    session.documents = tmp_path / "documents"
+    session.use_volume(np.zeros((4, 20, 20), np.uint8), axes="zyx")
+    session.adopt(np.zeros((4, 20, 20), np.uint32))
+    for column in range(5):
+        session.stroke((np.array([1]), np.array([3]), np.array([column])), 7)
+    session.end_stroke()
+    document = session.document
+    assert [step.count for step in document.history] == [5]
+    document.saved.wait()
+    labels, folder = document.labels.copy(), document.folder
+    session.close()
+    document.close()
+    again = LabelDocument.open(folder)
+    assert np.array_equal(again.labels, labels)
+    again.undo()
+    assert not again.labels.any()
+    again.close()

@@ -141,7 +141,7 @@ class LabelDocument(Verbs, LabelCore):
     def attach(self, folder: str | Path) -> None:
         """Begin the journal of a document that had none, in a new folder.
 
-        Steps made before are journaled, too. The labels as they were before the first step are
+        Steps made before are journaled, too, and a stroke in progress goes on. The labels as they were before the first step are
         written in the background; nothing waits for that but `saved`.
 
         Raises
@@ -154,7 +154,6 @@ class LabelDocument(Verbs, LabelCore):
         with self._lock:
             if self._journal is not None:
                 raise StorageError(f"The document has its journal in {str(self.folder)!r} already.")
-            self.end_stroke()
             original = None if self.original_ids is None else self.original_ids.tolist()
             meta = {
                 **self.meta,

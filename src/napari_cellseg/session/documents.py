@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,18 +15,19 @@ import numpy as np
 from psygnal import Signal
 
 from napari_cellseg.errors import CellsegError, InputError, StorageError
-from napari_cellseg.labels import Change, LabelDocument, documents_folder, new_folder
+from napari_cellseg.labels import Change, Edit, LabelDocument, documents_folder, new_folder
 from napari_cellseg.session.records import JournalState, Run
 from napari_cellseg.session.state import SessionState
 
 if TYPE_CHECKING:
-    from napari_cellseg.labels import Edit, Key
+    from napari_cellseg.labels import Key
     from napari_cellseg.session.state import Labels
 
 OURS = frozenset({"segment"})
 """Kinds of steps that are no work of a hand."""
 RESTING = 2**30
 """Bytes of labels of other images that are kept open, so that one can turn back to them."""
+_NUMBERS = re.compile(r"[\d,]+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +119,15 @@ class SessionDocuments(SessionState):
         """
         if self.document is None or not indices or not indices[0].size:
             return
+        from napari_cellseg.labels.indexed import patches_of
+
         try:
-            edit = _painted(indices, values, kind)
+            patches = patches_of(self.document.labels, indices, values)
+            edits = [Edit(*patch, kind=kind) for patch in patches]
         except InputError as error:
             self.refuse(error)
             return
-        self.change("apply", edit, gather=gather)
+        self.change("apply", *edits, gather=gather)
 
     def refuse(self, error: CellsegError) -> None:
         """Tell an error as if a verb had been refused with it."""
@@ -358,10 +363,13 @@ class SessionDocuments(SessionState):
     def _on_trouble(self, error: StorageError | None) -> None:
         def tell() -> None:
             with self._lock:
+                told = "" if self._trouble is None else str(self._trouble)
                 # what is so now: messages may overtake each other
                 self._trouble = None if self.document is None else self.document.problem
-                if self._trouble is not None and not self.is_closed:
-                    self._notice(str(self._trouble))
+                now = "" if self._trouble is None else str(self._trouble)
+                # the room that is left is part of the sentence, and changes
+                if now and _NUMBERS.sub("", now) != _NUMBERS.sub("", told) and not self.is_closed:
+                    self._notice(now)
             self._tell_journal()
 
         # In a thread of its own: the journal's holds its signal while it tells, and somebody who
@@ -385,20 +393,6 @@ class SessionDocuments(SessionState):
         if state != self.journal:
             self.journal = state
             self.journal_changed.emit(state)
-
-
-def _painted(indices: tuple[np.ndarray, ...], values: Any, kind: str) -> Edit:
-    from napari_cellseg.labels import Edit
-
-    region = tuple(slice(int(one.min()), int(one.max()) + 1) for one in indices)
-    inside = tuple(one - part.start for one, part in zip(indices, region, strict=True))
-    mask = np.zeros(tuple(part.stop - part.start for part in region), np.bool_)
-    mask[inside] = True
-    if np.ndim(values) == 0:
-        return Edit(region, mask, int(values), kind=kind)
-    ids = np.zeros(mask.shape, np.uint32)
-    ids[inside] = values
-    return Edit(region, mask, ids, kind=kind)
 
 
 def _close_later(document: LabelDocument) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cellseg.errors import InputError
 from napari_cellseg.labels import Edit
-from napari_cellseg.widgets.patches import Patch, to_label_axes
+from napari_cellseg.labels.indexed import Patch, to_label_axes
 
 if TYPE_CHECKING:
     from napari_cellseg.session import Session

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cellseg.errors import InputError
-from napari_cellseg.widgets.patches import Patch, patches_of
+from napari_cellseg.labels.indexed import Patch, patches_of
 
 if TYPE_CHECKING:
     from napari.layers import Labels

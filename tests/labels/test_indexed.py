@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from napari_cellseg.widgets import patches as boxes
-from napari_cellseg.widgets.patches import Patch, patches_of, to_label_axes
+from napari_cellseg.labels import indexed as boxes
+from napari_cellseg.labels.indexed import Patch, patches_of, to_label_axes
 
 
 @st.composite
