@@ -141,8 +141,9 @@ class LabelDocument(Verbs, LabelCore):
     def attach(self, folder: str | Path) -> None:
         """Begin the journal of a document that had none, in a new folder.
 
-        Steps made before are journaled, too, and a stroke in progress goes on. The labels as they were before the first step are
-        written in the background; nothing waits for that but `saved`.
+        Steps made before are journaled, too, and a stroke in progress goes on. The labels as they
+        were before the first step are written in the background; nothing waits for that but
+        `saved`.
 
         Raises
         ------
