@@ -21,7 +21,7 @@ PROJECT := pyproject.toml hatch_build.py napari.yaml
 help:
 	@echo "make demo           segment the bundled stack; labels, table and screenshot go to $(OUTPUT)/"
 	@echo "make test           run the tests                  (TESTS='tests/flows -k name' for some)"
-	@echo "make bench          time every step, beside Cellpose          (BENCH='--full --runs 5')"
+	@echo "make bench          time every step, beside Cellpose and u-Segment3D   (BENCH='--only dynamics')"
 	@echo "make docs           build the documentation into site/"
 	@echo "make lint           ruff, mypy and the plugin manifest"
 	@echo "make train-builtin  train the built-in network            (DATA=... RUN=... to move it)"
@@ -35,6 +35,7 @@ test: $(VENV)/.ready $(VENV)/.window
 	scripts/with_display.sh $(PY) scripts/run_tests.py $(TESTS)
 
 bench: $(VENV)/.ready $(VENV)/.window
+	scripts/peers.sh $(PY) $(VENV)/peers
 	scripts/with_display.sh $(PY) -m benchmarks $(BENCH)
 
 docs: $(VENV)/.ready-docs

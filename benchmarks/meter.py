@@ -48,28 +48,30 @@ def measure(
         if prepare is not None:
             prepare()
         gc.collect()
-        _forget_peak()
-        before = _resident()
+        forget_peak()
+        before = resident_memory()
         cpu, wall = time.process_time(), time.perf_counter()
         result = call()
         spent_wall, spent_cpu = time.perf_counter() - wall, time.process_time() - cpu
-        peak = _peak()
+        peak = peak_memory()
         rows.append((spent_wall, spent_cpu, peak, peak - before))
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]
     return result, Cost(*medians, runs=runs)
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
     """Make the kernel start a new peak; other systems keep that of the whole process."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _resident() -> float:
+def resident_memory() -> float:
+    """Memory that the process has now, in MiB."""
     return psutil.Process().memory_info().rss * _MIB**2
 
 
-def _peak() -> float:
+def peak_memory() -> float:
+    """Most memory that the process has had since `forget_peak`, in MiB."""
     try:
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -78,4 +80,4 @@ def _peak() -> float:
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MIB**2  # bytes on macOS
-    return _resident()
+    return resident_memory()

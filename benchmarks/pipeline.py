@@ -1,11 +1,13 @@
 """From a file on the disk to labels, stage by stage."""
 
+import math
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import napari_cellseg as nc
 from benchmarks.meter import Cost, measure
@@ -32,6 +34,8 @@ class PipelineReport:
         Instances.
     ap : float
         AP at 0.5 against the truth.
+    threads : int
+        That the network ran with.
     """
 
     name: str
@@ -41,10 +45,25 @@ class PipelineReport:
     found: int
     true: int
     ap: float
+    threads: int
+
+    @property
+    def per_megavoxel(self) -> float:
+        """Wall seconds per million voxels, of everything."""
+        return self.whole.wall / math.prod(self.shape) * 1e6
+
+    @property
+    def network_share(self) -> float:
+        """Share of the stages' wall time in which the network ran (and planes were cut for it)."""
+        return self.stages["predict"] / max(1e-9, sum(self.stages.values()))
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        return {
+            **asdict(self),
+            "seconds per megavoxel": self.per_megavoxel,
+            "share of network": self.network_share,
+        }
 
 
 def run_pipeline(
@@ -77,4 +96,5 @@ def run_pipeline(
         found=len(result.table),
         true=np.unique(truth[truth > 0]).size,
         ap=recovered(truth, result.labels, 0.5)[1],
+        threads=torch.get_num_threads(),
     )

@@ -1,14 +1,16 @@
 """Tables for people and JSON for programs."""
 
 import json
+import math
 import os
 import platform
+import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.dynamics import DynamicsReport
+from benchmarks.dynamics import PEERS, FieldReport
 from benchmarks.meter import Cost
 from benchmarks.pipeline import PipelineReport
 
@@ -32,51 +34,84 @@ def machine() -> dict[str, Any]:
 
     return {
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # a bare machine has no window
+        return None
 
 
 def show_pipeline(report: PipelineReport) -> str:
     """Stages of one stack."""
-    voxels = 1.0
-    for n in report.shape:
-        voxels *= n
     rows = [[stage, _seconds(spent)] for stage, spent in report.stages.items()]
     rows.append(["everything", _seconds(report.whole.wall)])
     size = "×".join(map(str, report.shape))
     return (
-        f"{report.name}, {size} ({voxels / 1e6:.1f} M voxels), median of {report.whole.runs}\n"
+        f"{report.name}, {size} ({math.prod(report.shape) / 1e6:.1f} M voxels), "
+        f"median of {report.whole.runs}, {report.threads} threads\n"
         f"{report.found} cells found, {report.true} true, AP@0.5 {report.ap:.3f}\n"
         f"{table(('stage', 'wall s'), rows)}\n"
         f"processor time {_seconds(report.whole.cpu)} s, peak memory {report.whole.peak:.0f} MiB "
-        f"(+{report.whole.added:.0f}), {report.whole.wall / voxels * 1e6:.2f} s per M voxels"
+        f"(+{report.whole.added:.0f}), {report.per_megavoxel:.2f} s per M voxels, "
+        f"of which the network is {report.network_share:.0%}"
     )
 
 
-def show_dynamics(report: DynamicsReport) -> str:
-    """Both on one field."""
-    rows = [
-        _row("napari-cellseg integrate", report.integrate, ""),
-        _row("napari-cellseg label", report.label, ""),
-        _row("napari-cellseg both", report.ours, _accuracy(report, "napari-cellseg")),
-    ]
-    if report.peer is not None:
-        rows.append(_row("cellpose compute_masks", report.peer, _accuracy(report, "cellpose")))
+def show_dynamics(reports: Sequence[FieldReport]) -> str:
+    """Everyone on every field, and how they compare."""
+    return "\n\n".join([*(_field(report) for report in reports), _comparison(reports)])
+
+
+def _field(report: FieldReport) -> str:
     size = "×".join(map(str, report.shape))
-    text = f"flow field {size}, {report.cells} cells\n" + table(
-        ("step", "wall s", "CPU s", "added MiB", "runs", "AP@0.5/0.75"), rows
+    own = report.ours
+    rows = [
+        *(_row(f"napari-cellseg {step}", cost) for step, cost in own.steps.items()),
+        _row("napari-cellseg integrate + label", own.whole, own.ap),
+    ]
+    for peer in report.peers:
+        name = f"{peer.name} ({peer.setting})"
+        if len(peer.steps) > 1:
+            rows += [_row(f"{name} {step}", cost) for step, cost in peer.steps.items()]
+        rows.append(_row(name, peer.whole, peer.ap))
+    rows += [[name, "not installed", "", "", "", ""] for name in report.missing]
+    per_voxel = 1e9 * own.whole.cpu / max(1, report.covered)
+    return (
+        f"flow field {size}, planes ×{report.anisotropy} apart, noise {report.noise:g}: "
+        f"{report.cells} cells, {report.covered / 1e6:.2f} M foreground voxels, "
+        f"{per_voxel:.0f} ns of processor time each\n"
+        + table(("step", "wall s", "CPU s", "added MiB", "runs", "AP@0.5/0.75"), rows)
     )
-    if report.peer is not None and report.ratio is not None:
-        text += (
-            f"\ncellpose / napari-cellseg: {report.ratio:.0f}× the processor time, "
-            f"{report.peer.wall / report.ours.wall:.0f}× the wall time, "
-            f"{report.peer.added / max(report.ours.added, 1):.1f}× the memory"
-        )
-    return text
+
+
+def _comparison(reports: Sequence[FieldReport]) -> str:
+    """One line a field: how many times our cost each peer's most accurate setting takes."""
+    rows = []
+    for report in reports:
+        row = [
+            f"{'×'.join(map(str, report.shape))}, ×{report.anisotropy}, noise {report.noise:g}",
+            _accuracy(report.ours.ap),
+        ]
+        for name in PEERS:
+            best = report.best(name)
+            if best is None:
+                row += ["-", "-", "-"]
+            else:
+                memory = best.whole.added / max(report.ours.whole.added, 1)
+                row += [f"{report.ratio(name):.0f}×", f"{memory:.1f}×", _accuracy(best.ap)]
+        rows.append(row)
+    head = ["field", "our AP"]
+    for name in PEERS:
+        head += [f"{name} CPU", "memory", "AP"]
+    return table(head, rows)
 
 
 def write_json(file: Path, data: dict[str, Any]) -> None:
@@ -87,19 +122,19 @@ def write_json(file: Path, data: dict[str, Any]) -> None:
     partial.replace(file)
 
 
-def _row(name: str, cost: Cost, accuracy: str) -> list[str]:
+def _row(name: str, cost: Cost, ap: dict[str, float] | None = None) -> list[str]:
     return [
         name,
         _seconds(cost.wall),
         _seconds(cost.cpu),
         f"{cost.added:.0f}",
         str(cost.runs),
-        accuracy,
+        "" if ap is None else _accuracy(ap),
     ]
 
 
-def _accuracy(report: DynamicsReport, name: str) -> str:
-    return "/".join(f"{value:.3f}" for value in report.ap[name].values())
+def _accuracy(ap: dict[str, float]) -> str:
+    return "/".join(f"{value:.3f}" for value in ap.values())
 
 
 def _seconds(value: float) -> str:

@@ -80,6 +80,7 @@ class FakeEngine:
         flow_error=None,
         min_size=None,
         region=None,
+        fusion="mean",
         device="auto",
         progress=None,
         cancel=None,
@@ -91,6 +92,7 @@ class FakeEngine:
             "diameter": diameter,
             "probability": probability,
             "min_size": min_size or 1,
+            "fusion": fusion,
             "spacing": list(volume.spacing),
         }
         self.calls.append({**parameters, "region": region})

@@ -2,16 +2,32 @@
 
 import json
 import mmap
+import os
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import field_store
+from benchmarks.__main__ import PARTS, main
 from benchmarks.changes import Stack, changes, shifted, thinned, turned
 from benchmarks.curves import diameter_of, mostly_gone, score, show, without
-from benchmarks.dynamics import run_dynamics
-from benchmarks.meter import measure
+from benchmarks.dynamics import (
+    BEST,
+    PEERS,
+    SHIPPED,
+    Contestant,
+    FieldReport,
+    run_field,
+    settings,
+)
+from benchmarks.isolated import run_isolated
+from benchmarks.meter import Cost, measure
 from benchmarks.pipeline import run_pipeline
+from benchmarks.real3d import mistakes
 from benchmarks.report import show_dynamics, show_pipeline, table, write_json
 from benchmarks.tissue import photograph, tissue
 
@@ -108,13 +124,109 @@ def test_diameter_is_that_of_the_balls():
 
 
 def test_dynamics_on_a_small_field():
-    truth = tissue((24, 64, 64))
-    report = run_dynamics(truth, runs=1, peer_runs=0)
-    assert report.cells == truth.max() > 20
-    assert report.ap["napari-cellseg"]["0.5"] > 0.8
-    assert report.ratio is None
-    assert "integrate" in show_dynamics(report)
+    report = run_field((24, 64, 64), 3, 0.4, peers="none")
+    assert report.shape == (8, 64, 64)
+    assert report.cells > 20
+    assert report.ours.ap["0.5"] > 0.8
+    assert report.ours.whole.cpu > 0
+    assert report.best("cellpose") is None
+    assert report.ratio("cellpose") is None
+    assert "integrate + label" in show_dynamics([report])
     json.dumps(report.as_json())
+
+
+def test_a_peer_is_compared_in_its_most_accurate_setting():
+    cost = Cost(1.0, 1.0, 100.0, 10.0, 1)
+    rows = [
+        Contestant("cellpose", SHIPPED, {}, replace(cost, cpu=8.0), {"0.5": 0.6, "0.75": 0.2}),
+        Contestant("cellpose", "1 voxel", {}, replace(cost, cpu=9.0), {"0.5": 0.9, "0.75": 0.8}),
+    ]
+    own = Contestant("napari-cellseg", "", {"label": cost}, cost, {"0.5": 1.0, "0.75": 1.0})
+    report = FieldReport((8, 8, 8), 1, 0.0, 1, 10, own, rows, ["u-Segment3D"])
+    assert report.ratio("cellpose") == 9
+    text = show_dynamics([report])
+    assert "not installed" in text
+    assert "9×" in text
+
+
+@pytest.mark.parametrize("anisotropy", [1, 3])
+@pytest.mark.parametrize("name", list(PEERS))
+def test_the_best_settings_of_peers_are_settings(name: str, anisotropy: int):
+    choice = settings(name, anisotropy)
+    assert SHIPPED in choice
+    assert {one for kind, one in BEST[name].items() if kind[0] == anisotropy} <= set(choice)
+
+
+def test_every_run_has_a_process_of_its_own():
+    arrays = {"a": np.ones((3, 40, 80, 80))}
+    trial = run_isolated("tests.benchmark_work:fill", arrays, runs=2, mebibytes=30)
+    assert trial is not None
+    assert trial.outputs["pid"] != os.getpid()
+    assert trial.outputs["shape"].tolist() == [3, 40, 80, 80]
+    assert trial.whole.runs == 2
+    assert 25 < trial.steps["fill"].added < 45
+    assert trial.whole == trial.steps["fill"]
+    assert trial.steps["more"].added > 55
+
+
+def test_a_missing_package_is_told():
+    assert run_isolated("tests.benchmark_work:needs_what_is_not_there", {"a": np.ones(3)}) is None
+    with pytest.raises(RuntimeError, match="out of luck"):
+        run_isolated("tests.benchmark_work:breaks", {"a": np.ones(3)})
+
+
+def test_every_error_is_listed_once():
+    truth = np.zeros((4, 12, 60), np.int32)
+    for number in range(1, 6):
+        truth[:, 2:10, 10 * number - 8 : 10 * number - 2] = number
+    found = np.where(truth == 5, 5, 0)
+    found[:, 2:6, 2:8], found[:, 6:10, 2:8] = 1, 2  # 1 is split
+    found[:, 2:10, 12:28] = 3  # 2 and 3 are merged
+    found[0, 0, 0:3] = 9  # nothing is there, nor is 4 found
+    kinds = [(one.kind, one.id) for one in mistakes(found, truth)]
+    assert kinds == [
+        ("split", 1),
+        ("merged", 2),
+        ("merged", 3),
+        ("missed", 4),
+        ("extra", 1),
+        ("extra", 2),
+        ("extra", 3),
+        ("extra", 9),
+    ]
+    assert mistakes(truth, truth) == []
+    missed = mistakes(found, truth)[3]
+    assert missed.centroid == (2, 6, 34)
+    assert "missed 4" in str(missed)
+
+
+def test_what_a_store_loses_is_little():
+    found = field_store.run_field_store((16, 40, 40))
+    assert found["float16"]["flow error"] < 0.001
+    assert found["int8"]["flow error"] < 0.005
+    assert found["int8"]["logit error"] <= 1 / 32 + 1e-6
+    assert found["int8"]["AP against memory"] == [1.0, 1.0]
+    assert "int8" in field_store.describe(found)
+
+
+def test_measuring_needs_no_window():
+    windowed = {"gui_stall", "prompt_stall", "label_edits"}
+    folder = Path(field_store.__file__).parent
+    names = sorted(f"benchmarks.{file.stem}" for file in folder.glob("*.py"))
+    names = [name for name in names if name.rpartition(".")[2] not in {*windowed, "__init__"}]
+    code = (
+        f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
+        "assert not {'napari', 'qtpy', 'PyQt6'} & {name.split('.')[0] for name in sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=folder.parent, check=True)
+
+
+def test_parts_run_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    monkeypatch.setitem(PARTS, "store", lambda options: asked.append("store"))
+    main(["--only", "store", "--json", str(tmp_path / "a.json")])
+    assert asked == ["store"]
+    assert set(json.loads((tmp_path / "a.json").read_text())) == {"machine", "store"}
 
 
 def test_pipeline_on_a_small_file(tmp_path: Path):

@@ -12,7 +12,15 @@ from napari_cellseg.errors import Cancelled, CellsegError, InputError, ModelErro
 
 if TYPE_CHECKING:
     from napari_cellseg.evaluation import evaluate
-    from napari_cellseg.flows import FlowField, Segmentation, instances, segment
+    from napari_cellseg.flows import (
+        FieldStore,
+        FlowField,
+        Segmentation,
+        instances,
+        label_store,
+        segment,
+        segment_store,
+    )
     from napari_cellseg.labels import Edit, LabelDocument, Mark
     from napari_cellseg.networks import load_network
     from napari_cellseg.prompts import Prompt, load_predictor
@@ -26,6 +34,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 _HOME = {
     "Edit": "labels",
+    "FieldStore": "flows",
     "FlowField": "flows",
     "LabelDocument": "labels",
     "Mark": "labels",
@@ -35,10 +44,12 @@ _HOME = {
     "Volume": "volume",
     "evaluate": "evaluation",
     "instances": "flows",
+    "label_store": "flows",
     "load_network": "networks",
     "load_predictor": "prompts",
     "read_volume": "volume",
     "segment": "flows",
+    "segment_store": "flows",
     "write_labels": "volume",
 }
 
@@ -46,6 +57,7 @@ __all__ = [
     "Cancelled",
     "CellsegError",
     "Edit",
+    "FieldStore",
     "FlowField",
     "InputError",
     "LabelDocument",
@@ -58,10 +70,12 @@ __all__ = [
     "Volume",
     "evaluate",
     "instances",
+    "label_store",
     "load_network",
     "load_predictor",
     "read_volume",
     "segment",
+    "segment_store",
     "write_labels",
 ]
 

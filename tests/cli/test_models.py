@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from napari_cellseg.cli import main
+from napari_cellseg.networks import available_networks
 from napari_cellseg.prompts import available_predictors
 from napari_cellseg.prompts.registry import PredictorInfo
 
@@ -67,8 +68,13 @@ def test_the_list_says_what_a_user_must_know(
 ) -> None:
     assert main(["models", "list"]) == 0
     listed = blocks(capsys.readouterr().out)
-    assert list(listed) == ["builtin", *(one.name for one in available_predictors())]
+    known = [*available_networks(), *available_predictors()]
+    assert list(listed) == [one.name for one in known]
     assert "part of the package" in listed["builtin"]
+    for network in available_networks():
+        said = listed[network.name]
+        assert all(part in said for part in (network.title, network.licence, network.scale))
+        assert network.packaged or f"napari-cellseg[{network.extra}]" in said
     for one in available_predictors():
         said = listed[one.name]
         assert all(part in said for part in (one.title, one.note, one.licence, one.citation))

@@ -88,7 +88,7 @@ def test_two_cells_in_one_basin_are_split_at_their_border(distance, offset):
         (20, 48, 60), [(10, 24, 20), (10, 24, 20 + distance)], [(16, 10, 10)] * 2, SPACING
     )
     field = field_of(truth, SPACING, "fused")
-    blurred = np.stack([ndimage.gaussian_filter(part, (2.5, 5, 5)) for part in field.flow])
+    blurred = np.stack([ndimage.gaussian_filter(part, (2.5, 5, 8)) for part in field.flow])
     merged = FlowField(blurred, field.logits, SPACING)
     assert instances(merged).max() == 1
     positive, negative = (10, 24, 20 - offset), (10, 24, 20 + distance + offset)

@@ -35,7 +35,7 @@ def merged_row(count=4, distance=14, radius=9):
 
 
 def test_few_clicks_take_one_cell_out_of_a_merged_row():
-    truth, field = merged_row(3)
+    truth, field = merged_row(3, 15)
     assert instances(field).max() == 1
     clicks = simulate_clicks(truth, basin_answer(field), SPACING, most=5)
     assert clicks["iou_1"].mean() < 0.4

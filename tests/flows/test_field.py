@@ -96,3 +96,17 @@ def test_integration_is_kept_and_widened_when_a_looser_one_is_needed():
     wider = field.integration(floor=-8.0)
     assert wider.voxels.size > first.voxels.size
     assert field.integration() is wider
+
+
+def test_disagreement_goes_with_its_frames_and_must_fit() -> None:
+    flow, logits = np.zeros((2, 3, 4, 5, 6), np.float32), np.zeros((2, 4, 5, 6), np.float32)
+    apart = np.arange(logits.size, dtype=np.uint8).reshape(logits.shape)
+    field = FlowField(flow, logits, (1, 1, 1), disagreement=apart, stitched=True)
+    assert field.disagreement is apart
+    assert field.nbytes == flow.nbytes + logits.nbytes + apart.nbytes
+    frame = field.frame(1)
+    np.testing.assert_array_equal(frame.disagreement, apart[1])
+    assert frame.stitched
+    for wrong in (apart[0], apart.astype(np.float32)):
+        with pytest.raises(InputError, match="disagreement"):
+            FlowField(flow, logits, (1, 1, 1), disagreement=wrong)

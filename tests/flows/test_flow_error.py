@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from benchmarks.synthetic import field_of, touching_ellipsoids
+from scipy import ndimage
 
+from napari_cellseg.flows import FlowField
 from napari_cellseg.flows import flow_error as module
 from napari_cellseg.flows.flow_error import flow_errors
 
@@ -41,3 +43,28 @@ def test_planes():
     plane = touching_ellipsoids((60, 60), radius=7)
     errors = flow_errors(field_of(plane, (1, 1)), plane[None])
     np.testing.assert_allclose(errors, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("spacing", "dtype"), [((1, 1, 1), np.float32), ((2, 1, 1.5), np.float16)])
+def test_an_instance_has_the_same_error_in_its_own_crop(labels, spacing, dtype):
+    """To the bit, so that blocks of a volume that does not fit may be checked one by one."""
+    field = field_of(labels, spacing, "fused", noise=0.3)
+    field = FlowField(field.flow.astype(dtype), field.logits, spacing)
+    whole = flow_errors(field, labels, threads=3)
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        near = tuple(slice(max(0, s.start - number % 3), s.stop + number % 2) for s in box)
+        crop = FlowField(field.flow[(slice(None), *near)], field.logits[near], spacing)
+        assert flow_errors(crop, labels[near].copy(), threads=1)[number] == whole[number]
+        alone = (labels[box] == number).astype(np.int32)
+        crop = FlowField(field.flow[(slice(None), *box)], field.logits[box], spacing)
+        assert flow_errors(crop, alone)[1] == whole[number]
+
+
+def test_an_instance_of_a_plane_has_the_same_error_in_its_own_crop():
+    labels = touching_ellipsoids((80, 80), radius=7)
+    field = field_of(labels, (1, 1), noise=0.3)
+    whole = flow_errors(field, labels[None])
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        crop = FlowField(field.flow[(slice(None), *box)], field.logits[box], (1, 1))
+        alone = (labels[box] == number).astype(np.int32)
+        assert flow_errors(crop, alone[None])[1] == whole[number]

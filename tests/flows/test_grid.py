@@ -6,7 +6,7 @@ from napari_cellseg.flows.grid import AXES, Grid
 
 
 def test_large_cells_are_reduced_once() -> None:
-    grid = Grid.for_cells((100, 400, 400), (1.0, 1.0, 1.0), 40.0, 20.0)
+    grid = Grid.for_network((100, 400, 400), (1.0, 1.0, 1.0), 40.0, (20.0, 20.0))
     assert grid.pixel == 2.0
     assert grid.working_shape == (50, 200, 200)
     assert grid.plane_shape("xy") == (200, 200)
@@ -14,7 +14,7 @@ def test_large_cells_are_reduced_once() -> None:
 
 
 def test_coarse_z_grows_only_in_planes() -> None:
-    grid = Grid.for_cells((20, 100, 100), (5.0, 1.0, 1.0), 20.0, 20.0)
+    grid = Grid.for_network((20, 100, 100), (5.0, 1.0, 1.0), 20.0, (20.0, 20.0))
     assert grid.working_shape == (20, 100, 100)
     assert grid.plane_shape("xy") == (100, 100)
     assert grid.plane_shape("xz") == (100, 100)
@@ -22,13 +22,24 @@ def test_coarse_z_grows_only_in_planes() -> None:
 
 
 def test_y_and_x_may_differ() -> None:
-    grid = Grid.for_cells((10, 100, 100), (1.0, 1.0, 2.0), 20.0, 20.0)
+    grid = Grid.for_network((10, 100, 100), (1.0, 1.0, 2.0), 20.0, (20.0, 20.0))
     assert grid.plane_shape("xy") == (100, 200)
 
 
 def test_tiny_cells_are_enlarged_within_reason() -> None:
-    grid = Grid.for_cells((10, 100, 100), (1.0, 1.0, 1.0), 2.0, 20.0)
+    grid = Grid.for_network((10, 100, 100), (1.0, 1.0, 1.0), 2.0, (20.0, 20.0))
     assert grid.plane_shape("xy") == (250, 250)
+
+
+@pytest.mark.parametrize(
+    ("diameter", "pixel"),
+    [(None, 0.5), (10.0, 0.5), (5.0, 0.5), (40.0, 0.5), (80.0, 1.0), (4.0, 0.4), (0.1, 0.2)],
+)
+def test_networks_of_a_range_see_planes_as_they_are_within_it(
+    diameter: float | None, pixel: float
+) -> None:
+    grid = Grid.for_network((10, 90, 90), (2.0, 0.5, 1.0), diameter, (10.0, 80.0))
+    assert grid.pixel == pytest.approx(pixel)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +66,7 @@ def test_a_single_plane_has_its_one_orientation(
 def test_planes_are_never_empty_and_the_working_volume_never_grows(
     shape: tuple[int, int, int], spacing: tuple[float, float, float], diameter: float
 ) -> None:
-    grid = Grid.for_cells(shape, spacing, diameter, 20.0)
+    grid = Grid.for_network(shape, spacing, diameter, (20.0, 20.0))
     assert all(1 <= w <= n for w, n in zip(grid.working_shape, shape, strict=True))
     for orientation in AXES:
         assert min(grid.plane_shape(orientation)) >= 1

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from napari_cellseg.errors import Cancelled
 from napari_cellseg.flows import FlowField, Progress
-from napari_cellseg.flows.integrate import LOOSEST, integrate, step_counts, voxel_ratio
+from napari_cellseg.flows import integrate as integrating
+from napari_cellseg.flows.integrate import LOOSEST, integrate, reach, step_counts, voxel_ratio
 
 
 @st.composite
@@ -32,6 +33,64 @@ def test_terminals_are_foreground_and_settled_for_any_field(field):
     np.testing.assert_array_equal(result.logits, field.logits.reshape(-1)[chosen])
     assert result.terminal.size == 0 or result.terminal.min() >= 0
     assert (result.terminal < max(1, result.voxels.size)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(random_fields())
+def test_what_goes_round_ends_at_its_lowest_voxel(field):
+    result = field.integration()
+    np.testing.assert_array_equal(result.terminal[result.terminal], result.terminal)
+
+
+def hops(flow, logits, spacing):
+    """Raster index of the voxel that each one points to, -1 in the background."""
+    planar = logits.ndim == 2
+    if planar:
+        flow, logits = flow[:, None], logits[None]
+    volume, voxels, _, _ = integrating._pack(flow, logits, LOOSEST, 1, None)
+    ratio = voxel_ratio(np.asarray(spacing, float), planar)
+    out = np.full(logits.size, -1)
+    out[voxels] = voxels[integrating._pointers(volume, voxels, ratio, 1, None)]
+    return out.reshape(logits.shape), reach(ratio)
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_fields(), st.data())
+def test_blocks_with_a_halo_give_the_same_pointers(field, data):
+    whole, halo = hops(field.flow, field.logits, field.spacing)
+    halo = halo[3 - field.ndim :]
+    core = []
+    for n in field.logits.shape:
+        start = data.draw(st.integers(0, n - 1))
+        core.append(slice(start, data.draw(st.integers(start + 1, n))))
+    near = [
+        slice(max(0, c.start - h), min(n, c.stop + h))
+        for c, h, n in zip(core, halo, field.logits.shape, strict=True)
+    ]
+    part, _ = hops(field.flow[(slice(None), *near)], field.logits[tuple(near)], field.spacing)
+    shape = (1,) * (3 - field.ndim) + field.logits.shape
+    origin = [0] * (3 - field.ndim) + [n.start for n in near]
+    place = np.stack(np.unravel_index(np.maximum(part, 0), part.shape), -1) + origin
+    moved = np.where(part < 0, -1, np.ravel_multi_index(tuple(np.moveaxis(place, -1, 0)), shape))
+    inner = tuple(
+        slice(c.start - n.start, c.stop - n.start) for c, n in zip(core, near, strict=True)
+    )
+    inner, outer = ((slice(None),) * (3 - field.ndim) + tuple(s) for s in (inner, core))
+    np.testing.assert_array_equal(moved[inner], whole[outer])
+
+
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (3, 1, 1), (0.5, 1, 1.5), (12, 1, 1)])
+def test_nothing_beyond_the_reach_counts(spacing):
+    """The longest pointers there are: straight along an axis, to the end."""
+    reaches = reach(voxel_ratio(np.asarray(spacing, float), planar=False))
+    for axis in range(3):
+        for sign in (-1, 1):
+            flow = np.zeros((3, 31, 31, 31), np.float32)
+            flow[axis] = sign
+            logits = np.full(flow.shape[1:], 4, np.float32)
+            ends, _ = hops(flow, logits, spacing)
+            end = np.unravel_index(ends[15, 15, 15], logits.shape)[axis]
+            assert 1 <= sign * (end - 15) <= reaches[axis]
 
 
 @settings(max_examples=40, deadline=None)

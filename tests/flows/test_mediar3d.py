@@ -11,7 +11,7 @@ import torch
 import napari_cellseg as nc
 from fakes import BlobNetwork, blob_volume
 from napari_cellseg.evaluation import evaluate
-from napari_cellseg.flows import mediar3d
+from napari_cellseg.flows import run
 from napari_cellseg.volume import Volume
 
 
@@ -206,14 +206,14 @@ def test_a_full_graphics_card_falls_back_to_the_cpu_with_a_notice(
     image, truth = blob_volume()
     hungry = _Hungry()
 
-    def field(run: Any, grid: Any, t: int, span: Any) -> Any:
-        if run.network is hungry:
+    def frame(work: Any, t: int, span: Any) -> Any:
+        if work.network is hungry:
             hungry.device = torch.device("meta")  # not the CPU, as a full card is not
             raise torch.OutOfMemoryError("simulated")
-        return real(run, grid, t, span)
+        return real(work, t, span)
 
-    real = mediar3d._Run._field
-    monkeypatch.setattr(mediar3d._Run, "_field", field)
+    real = run.Run._frame
+    monkeypatch.setattr(run.Run, "_frame", frame)
     result = nc.segment(image, hungry, diameter=14)
     assert ap(result, truth) == 1.0
     assert any("CPU" in notice for notice in result.notices)
@@ -246,3 +246,106 @@ def test_shift_and_crop_keep_the_cells_that_lie_inside() -> None:
         a = kept == np.bincount(kept[where]).argmax()
         b = part.labels == np.bincount(part.labels[where]).argmax()
         assert (a & b).sum() / (a | b).sum() > 0.95
+
+
+class Ranged(BlobNetwork):
+    """Takes diameters from 8 to 40 pixels as they are."""
+
+    diameters = (8.0, 40.0)
+
+
+def test_a_network_of_a_range_runs_once_and_measures_what_it_found() -> None:
+    image, truth = blob_volume((40, 60, 60))
+    network = Ranged()
+    result = nc.segment(image, network, spacing=(1, 1, 1))
+    assert result.parameters["diameter"] == pytest.approx(14, rel=0.1)
+    assert any("estimated as" in notice for notice in result.notices)
+    assert ap(result, truth) == 1.0
+    pixels = sum(int(np.prod(shape)) for shape in network.calls)
+    # three orientations with their margins, once
+    assert pixels == 40 * 128 * 128 + 60 * 112 * 128 + 60 * 112 * 128
+    wider = nc.segment(image, Ranged(), spacing=(1, 1, 1), diameter=80)
+    assert max(shape[1] for shape in network.calls) > 2 * 40
+    assert wider.parameters["diameter"] == 80
+
+
+def test_cells_outside_of_the_range_are_told() -> None:
+    image, _ = blob_volume((32, 60, 60))
+
+    class Large(BlobNetwork):
+        diameters = (30.0, 60.0)
+
+    result = nc.segment(image, Large(), spacing=(1, 1, 1))
+    assert any("30 to 60" in notice for notice in result.notices)
+    faint = np.zeros((40, 40), np.float32)
+    faint[5, 5], faint[0, 0] = 0.2, 1.0
+    empty = nc.segment(faint, Large())
+    assert any("No cells were found" in notice for notice in empty.notices)
+
+
+@pytest.mark.parametrize("fusion", ["mean", "weighted", "xy"])
+def test_every_fusion_finds_separate_balls_and_is_in_the_recipe(fusion: str) -> None:
+    image, truth = blob_volume((16, 60, 60), (2.5, 1.0, 1.0))
+    result = nc.segment(image, BlobNetwork(), spacing=(2.5, 1, 1), diameter=14, fusion=fusion)
+    assert ap(result, truth) == 1.0
+    assert result.parameters["fusion"] == fusion
+    assert result.field.stitched == (fusion == "xy")
+    assert (result.field.disagreement is None) == (fusion == "xy")
+    assert ("disagreement" in result.table) == (fusion != "xy")
+    again = result.relabel(probability=0.9)
+    assert again.parameters["fusion"] == fusion
+    assert len(again.table) == len(result.table)
+    np.testing.assert_array_equal(again.relabel(probability=0.5).labels, result.labels)
+
+
+def test_a_movie_is_stitched_frame_by_frame() -> None:
+    image, truth = blob_volume((16, 60, 60), (2.5, 1.0, 1.0))
+    movie = np.stack([image, image[:, ::-1]])
+    result = nc.segment(movie, BlobNetwork(), spacing=(2.5, 1, 1), diameter=14, fusion="xy")
+    assert ap(nc.segment(image, BlobNetwork(), spacing=(2.5, 1, 1), diameter=14), truth) == 1.0
+    np.testing.assert_array_equal(result.labels[0] > 0, result.labels[1, :, ::-1] > 0)
+    plane = nc.segment(image[3], BlobNetwork(), diameter=14, fusion="xy")
+    assert not plane.field.stitched
+    fused = nc.segment(movie, BlobNetwork(), spacing=(2.5, 1, 1), diameter=14)
+    assert fused.field.disagreement is not None
+    assert fused.field.disagreement.shape == movie.shape
+    assert fused.table["disagreement"].between(0, 0.5).all()
+
+
+def test_an_unknown_fusion_is_refused() -> None:
+    with pytest.raises(nc.InputError, match="mean, weighted, xy"):
+        nc.segment(np.eye(20, dtype=np.float32), BlobNetwork(), fusion="sum")
+
+
+def test_xy_is_suggested_where_cells_have_very_few_planes_and_never_taken() -> None:
+    image, _ = blob_volume((10, 60, 60), (7.0, 1.0, 1.0))
+    coarse = nc.segment(image, BlobNetwork(), spacing=(7, 1, 1), diameter=14)
+    assert sum("fusion='xy'" in notice for notice in coarse.notices) == 1
+    assert coarse.parameters["fusion"] == "mean"
+    image, _ = blob_volume((16, 60, 60), (5.0, 1.0, 1.0))
+    for more in ({"spacing": (5, 1, 1)}, {"spacing": (7, 1, 1), "fusion": "xy"}):
+        other = nc.segment(image, BlobNetwork(), diameter=14, **more)
+        assert not any("fusion='xy'" in notice for notice in other.notices)
+
+
+def test_a_device_follows_the_flow_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, _ = blob_volume((24, 60, 60))
+    usual = nc.segment(image, BlobNetwork(), diameter=14)
+    monkeypatch.setattr(run, "_INTEGRATE", {"cpu"})
+    handed: list[bool] = []
+    real = nc.FlowField.handed_over
+
+    def handed_over(field: nc.FlowField, t: int, floor: float) -> Any:
+        found = real(field, t, floor)
+        handed.append(found is not None)
+        return found
+
+    monkeypatch.setattr(nc.FlowField, "handed_over", handed_over)
+    there = nc.segment(image, BlobNetwork(), diameter=14)
+    np.testing.assert_array_equal(there.labels, usual.labels)
+    assert handed == [True]
+    assert there.field.kept_integration() is not None
+    assert real(there.field, 0, 0.0) is None
+    np.testing.assert_array_equal(
+        there.field.integration().terminal, usual.field.integration().terminal
+    )

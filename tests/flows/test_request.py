@@ -7,6 +7,7 @@ from napari_cellseg.errors import InputError
 from napari_cellseg.flows.request import (
     check_diameter,
     check_flow_error,
+    check_fusion,
     check_min_size,
     check_probability,
     check_region,
@@ -75,3 +76,9 @@ def test_smallest_size_follows_the_voxel_volume() -> None:
     assert default_min_size(10.0, (1, 1, 1), False) == 4
     assert default_min_size(5.0, (2, 0.5, 0.5), True) == 2
     assert default_min_size(0.1, (1, 1, 1), True) == 1
+
+
+def test_fusions_have_names() -> None:
+    assert [check_fusion(name) for name in ("mean", "weighted", "xy")] == ["mean", "weighted", "xy"]
+    with pytest.raises(InputError, match="fusion='sum'"):
+        check_fusion("sum")

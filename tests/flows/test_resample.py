@@ -37,10 +37,12 @@ def test_enlarging_keeps_the_range_and_the_mean(
     shape = tuple(n * f for n, f in zip(small, factor, strict=True))
     wide = enlarge_volume(torch.from_numpy(values), shape)
     assert wide.shape == shape
-    assert wide.dtype == np.float16
+    assert wide.dtype == torch.float16
     assert wide.min() >= values.min() - 1e-3
     assert wide.max() <= values.max() + 1e-3
-    assert float(wide.mean()) == pytest.approx(values.mean(), abs=0.02 if min(small) > 1 else 0.5)
+    assert float(wide.float().mean()) == pytest.approx(
+        values.mean(), abs=0.02 if min(small) > 1 else 0.5
+    )
 
 
 def test_enlarging_equals_the_library_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +73,14 @@ def test_lazy_stacks_are_read_plane_by_plane_once() -> None:
 def test_same_shape_is_returned_as_it_is() -> None:
     planes = torch.rand(2, 1, 5, 6)
     assert resize_planes(planes, (5, 6)) is planes
+
+
+@pytest.mark.parametrize("shape", [(10, 20, 20), (20, 30, 40)])
+def test_channels_are_reduced_one_by_one(shape: tuple[int, int, int]) -> None:
+    stack = np.stack([ramp((20, 60, 40)), ramp((20, 60, 40))[::-1] * 5], -1)
+    limits = ((0.0, 1.0), (0.0, 5.0))
+    both = reduce_volume(stack, shape, limits, CPU)
+    assert both.shape == (2, *shape)
+    for channel, one in enumerate(both):
+        alone = reduce_volume(stack[..., channel], shape, limits[channel], CPU)
+        np.testing.assert_array_equal(one, alone)

@@ -63,3 +63,22 @@ def test_no_instances_is_an_empty_table_with_columns() -> None:
     table = instance_table(label_field(field), field, spacing_known=True)
     assert table.empty
     assert {"voxels", "centroid_y", "probability"} <= set(table.columns)
+
+
+def test_disagreement_is_averaged_over_each_instance(boxes: np.ndarray) -> None:
+    plain = field_of(boxes, (1.0, 1.0, 1.0))
+    apart = np.zeros(boxes.shape, np.uint8)
+    apart[boxes == 1] = 51
+    apart[boxes == 2] = np.arange((boxes == 2).sum()) % 2 * 255
+    field = FlowField(plain.flow, plain.logits, plain.spacing, disagreement=apart)
+    table = instance_table(label_field(field), field, spacing_known=False)
+    np.testing.assert_allclose(table["disagreement"], [0.2, 0.5], atol=1e-3)
+    assert "disagreement" not in instance_table(label_field(plain), plain, spacing_known=False)
+    movie = FlowField(
+        np.stack([plain.flow] * 2),
+        np.stack([plain.logits] * 2),
+        plain.spacing,
+        disagreement=np.stack([apart, np.zeros_like(apart)]),
+    )
+    table = instance_table(label_field(movie), movie, spacing_known=False)
+    np.testing.assert_allclose(table["disagreement"], [0.2, 0.5, 0, 0], atol=1e-3)

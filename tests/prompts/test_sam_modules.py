@@ -30,9 +30,10 @@ def test_beside_the_package_itself():
 
 
 def test_without_the_package(monkeypatch):
+    from napari_cellseg.networks import lone_module
     from napari_cellseg.prompts import sam_modules
 
-    monkeypatch.setattr(sam_modules, "find_spec", lambda name: None)
-    monkeypatch.delitem(sys.modules, sam_modules._NAME)
+    monkeypatch.setattr(lone_module, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, sam_modules.MaskDecoder.__module__.rpartition(".")[0])
     with pytest.raises(ModelError, match="pip install segment-anything"):
-        sam_modules._load()
+        sam_modules._load("modeling")

@@ -111,3 +111,18 @@ def test_a_plane_corrects_a_cell_of_the_field(segmented):
     assert np.count_nonzero(now[z]) < np.count_nonzero(truth[z] == 1)
     assert np.count_nonzero(now) < whole
     assert np.count_nonzero(now[z + 2]) > 0
+
+
+def test_planes_that_are_joined_by_overlap_have_no_field_to_click_in(segmented):
+    session, _ = segmented
+    session.parameters.fusion = "xy"
+    session.segment().wait(60)
+    assert session.segmentation.field.stitched
+    prompts = session.prompts
+    prompts.settings.in_3d = True
+    assert "no 3D flow" in prompts.field.reason
+    prompts.start()
+    one = prompts.click((0, 0, 0))
+    assert quiet(session, 20)
+    assert not prompts.field.ready
+    assert "no 3D flow" in one.problem

@@ -516,3 +516,115 @@ def test_the_dock_is_never_narrower_than_its_content(dock, viewer, qtbot):
     qtbot.wait(20)
     assert scroll.viewport().width() >= scroll.widget().minimumSizeHint().width()
     assert scroll.widget().width() == scroll.viewport().width()
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    """Three networks to choose from, whatever this installation has."""
+    from napari_cellseg.networks import NetworkInfo
+
+    infos = (
+        NetworkInfo("builtin", "nuclei", "BSD", "Nuclei.", True, scale="Rescaled."),
+        NetworkInfo(
+            "lent",
+            "lent network",
+            "research only",
+            "Cells of any kind.",
+            False,
+            scale="Seen as sampled.",
+            source="the page of its authors",
+            needs_checkpoint=True,
+        ),
+    )
+    monkeypatch.setattr("napari_cellseg.widgets.segment.available_networks", lambda: infos)
+    return infos
+
+
+def choose(combo, name):
+    index = combo.findData(name)
+    assert index >= 0
+    combo.setCurrentIndex(index)
+    combo.activated.emit(index)
+
+
+def test_a_network_says_what_restricts_it_and_asks_for_its_file(
+    networks, viewer, engine, qtbot, monkeypatch, tmp_path
+):
+    from napari_cellseg.widgets import SegmentDock
+
+    dock = SegmentDock(viewer)
+    qtbot.addWidget(dock)
+    try:
+        add_image(viewer)
+        assert dock.model.restriction.isHidden()
+        assert "Rescaled." in dock.model.about.text()
+        choose(dock.model.model, "lent")
+        assert dock.session.parameters.model == "lent"
+        assert dock.model.restriction.text() == "Licence: research only."
+        assert not dock.model.restriction.isHidden()
+        assert "Seen as sampled." in dock.model.about.text()
+        assert "page of its authors" in dock.model.segment_button.reason
+        path = tmp_path / "phase2.pth"
+        monkeypatch.setattr("napari_cellseg.widgets.dialogs.ask_model_files", lambda *_: (path,))
+        click(qtbot, dock.model.file)
+        assert dock.session.parameters.checkpoint == path
+        assert dock.model.segment_button.isEnabled()
+        choose(dock.model.model, "builtin")
+        assert dock.session.parameters.checkpoint is None, "the file was of the other model"
+        choose(dock.model.model, "lent")
+        assert dock.session.parameters.checkpoint == path
+    finally:
+        dock.let_go()
+
+
+def test_fusion_is_asked_in_3d_only_and_suggested_where_planes_are_few(
+    dock, viewer, qtbot, settle, engine
+):
+    flat = viewer.add_image(blobs()[0], name="flat")
+    assert dock.model.fusion.isHidden()
+    viewer.layers.remove(flat)
+    add_image(viewer)
+    assert not dock.model.fusion.isHidden()
+    assert dock.model.join_planes.isHidden()
+    engine.notices = ("Few planes: fusion='xy', which joins planes, may do better.",)
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert engine.calls[-1]["fusion"] != "xy"
+    assert not dock.model.join_planes.isHidden()
+    click(qtbot, dock.model.join_planes)
+    assert dock.model.fusion.currentData() == "xy"
+    assert dock.model.join_planes.isHidden()
+    click(qtbot, dock.model.segment_button)
+    settle(dock)
+    assert engine.calls[-1]["fusion"] == "xy"
+
+
+def test_a_second_channel_for_a_network_that_takes_several(
+    monkeypatch, viewer, engine, qtbot, settle
+):
+    from napari_cellseg.networks import NetworkInfo
+    from napari_cellseg.widgets import SegmentDock
+
+    infos = (
+        NetworkInfo("builtin", "one", "BSD", "One.", True),
+        NetworkInfo("several", "several", "BSD", "Several.", True, channels=3),
+    )
+    monkeypatch.setattr("napari_cellseg.widgets.segment.available_networks", lambda: infos)
+    dock = SegmentDock(viewer)
+    qtbot.addWidget(dock)
+    try:
+        layer = viewer.add_image(np.stack([blobs()] * 3), name="embryo")
+        dock.image.choose(layer, "czyx")
+        assert dock.model.channel.isHidden()
+        choose(dock.model.model, "several")
+        assert not dock.model.channel.isHidden()
+        names = [dock.model.channel.itemText(k) for k in range(dock.model.channel.count())]
+        assert names == ["no other channel", "channel 1", "channel 2"]
+        choose(dock.model.channel, 2)
+        arguments = dock.session._run_arguments()
+        assert arguments["channel"] == (0, 2)
+        assert "second_channel" not in arguments
+        choose(dock.model.model, "builtin")
+        assert dock.session._run_arguments()["channel"] == 0
+    finally:
+        dock.let_go()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from napari_cellseg.cli.label_commands import clean, convert, measure, recover
+from napari_cellseg.cli.label_commands import clean, convert, measure, recover, relabel
 
 app = App(
     name="napari-cellseg",
@@ -44,8 +44,12 @@ def segment(
     probability: float = 0.5,
     min_size: int | None = None,
     flow_error: float | None = None,
+    fusion: str = "mean",
     device: str = "auto",
     workers: int | None = None,
+    scheduler: str | None = None,
+    block: Annotated[tuple[int, int, int] | None, Parameter(negative="")] = None,
+    field: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
 ) -> int:
@@ -54,6 +58,10 @@ def segment(
     One image can go to a file (.tif or .ome.zarr). Otherwise the output is a folder, with labels
     as IMAGE_cells.tif and one table.csv for all; the model is loaded once, images that are
     done are skipped, and those that fail are listed at the end.
+
+    A volume larger than memory is segmented block by block into an .ome.zarr output; --workers,
+    --scheduler, --block and --field ask for that too. Such a run can be stopped (Ctrl-C) and goes
+    on when the same command is run again.
 
     Parameters
     ----------
@@ -80,28 +88,48 @@ def segment(
         Drop cells of fewer voxels; by default (0.2 × diameter)³, in 2D squared.
     flow_error
         Drop cells whose flow differs more than this from that of their mask.
+    fusion
+        How the orientations of a stack become one: mean, weighted, or xy (each plane by itself,
+        joined where cells overlap).
     device
         auto, cuda, mps or cpu.
     workers
-        Number of processor threads; all by default.
+        For an .ome.zarr output: processes that share the blocks of the volume. Else: number of
+        processor threads; all by default.
+    scheduler
+        Address of a dask scheduler whose workers share the blocks, such as tcp://10.0.0.1:8786.
+    block
+        Voxels along z, y and x of a block; smaller blocks take less memory.
+    field
+        Folder to keep the flow field in, for "napari-cellseg relabel".
     overwrite
         Write again what is there already.
     quiet
         No progress bar and no notes.
     """
+    from napari_cellseg.cli.blockwise import Blocks, segment_blockwise
+
+    blocks = Blocks(workers, scheduler, block, field)
+    options = {
+        "model": model,
+        "checkpoint": checkpoint,
+        "channel": channel,
+        "diameter": diameter,
+        "probability": probability,
+        "min_size": min_size,
+        "flow_error": flow_error,
+        "fusion": fusion,
+        "device": device,
+    }
+    image = {"spacing": spacing, "axes": axes}
+    if blocks.wanted(inputs, output, image):
+        return segment_blockwise(
+            inputs[0], output, {**options, **image}, blocks, overwrite=overwrite, quiet=quiet
+        )
     from napari_cellseg.cli.batch import Batch
 
     batch = Batch(
-        parameters={
-            "model": model,
-            "checkpoint": checkpoint,
-            "channel": channel,
-            "diameter": diameter,
-            "probability": probability,
-            "min_size": min_size,
-            "flow_error": flow_error,
-            "device": device,
-        },
+        parameters=options,
         spacing=spacing,
         axes=axes,
         overwrite=overwrite,
@@ -278,5 +306,5 @@ def demo(
     print(run_demo(output, device=device, quiet=quiet))
 
 
-for _verb in (measure, convert, clean, recover):
+for _verb in (relabel, measure, convert, clean, recover):
     app.command(_verb)

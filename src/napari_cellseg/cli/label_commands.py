@@ -8,6 +8,52 @@ from typing import Annotated
 from cyclopts import Parameter
 
 
+def relabel(
+    field: Path,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    probability: float = 0.5,
+    min_size: int | None = None,
+    flow_error: float | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    block: Annotated[tuple[int, int, int] | None, Parameter(negative="")] = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+) -> int:
+    """Label a flow field that "segment --field" kept, with other thresholds; no network runs.
+
+    Parameters
+    ----------
+    field
+        Folder of the field.
+    output
+        Labels to write, ending in .ome.zarr.
+    probability
+        Cell probability from which a voxel belongs to a cell.
+    min_size
+        Drop cells of fewer voxels; by default as for the cells of the field.
+    flow_error
+        Drop cells whose flow differs more than this from that of their mask.
+    workers
+        Processes that share the blocks; by default one does all.
+    scheduler
+        Address of a dask scheduler whose workers share the blocks, such as tcp://10.0.0.1:8786.
+    block
+        Voxels along z, y and x of a block; smaller blocks take less memory.
+    overwrite
+        Replace labels that are there.
+    quiet
+        No progress bar and no notes.
+    """
+    from napari_cellseg.cli.blockwise import Blocks
+    from napari_cellseg.cli.blockwise import relabel as run
+
+    options = {"probability": probability, "min_size": min_size, "flow_error": flow_error}
+    blocks = Blocks(workers, scheduler, block)
+    return run(field, output, options, blocks, overwrite=overwrite, quiet=quiet)
+
+
 def measure(
     labels: Path,
     *,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from napari_cellseg.cli.bar import report_bar
 from napari_cellseg.errors import InputError, ModelError
-from napari_cellseg.networks import available_networks
+from napari_cellseg.networks import NetworkInfo, available_networks
+from napari_cellseg.networks.cellpose_file import kept_file
 from napari_cellseg.prompts import PredictorInfo, available_predictors, download
 
 _MIB = 1 << 20
@@ -14,17 +15,7 @@ _MIB = 1 << 20
 
 def listing() -> str:
     """Describe every model: what for, licence, citation, and where its file is or belongs."""
-    blocks = []
-    for info in available_networks():
-        rows = [
-            ("title", info.title),
-            ("for", info.note),
-            ("licence", info.licence),
-            ("weights", "part of the package"),
-        ]
-        if info.packaged:
-            rows.append(("SHA-256", _stated_checksum() or "its file is missing"))
-        blocks.append(_block(info.name, rows))
+    blocks = [_block(info.name, _about_network(info)) for info in available_networks()]
     blocks.extend(_block(info.name, _about(info)) for info in available_predictors())
     return "\n\n".join(blocks)
 
@@ -42,9 +33,15 @@ def fetch(name: str, quiet: bool = False) -> str:
     packaged = {info.name for info in available_networks() if info.packaged}
     if name in packaged:
         return f"{name} comes with the package; there is nothing to download."
+    brought = {info.name: info for info in available_networks() if not info.packaged}
+    if name in brought:
+        raise ModelError(
+            f"The weights of {name} cannot be downloaded by napari-cellseg: get them from "
+            f"{brought[name].source}, and pass the file to --checkpoint."
+        )
     known = {info.name: info for info in available_predictors()}
     if name not in known:
-        names = ", ".join([*sorted(packaged), *known])
+        names = ", ".join([*sorted(packaged), *brought, *known])
         raise InputError(f"There is no model {name!r}: choose one of {names}.")
     info = known[name]
     target = download.model_folder() / info.file
@@ -108,6 +105,20 @@ def _check_file(info: PredictorInfo) -> list[str]:
             f"{info.sha256} was expected): delete it and get it again"
         ]
     return []
+
+
+def _about_network(info: NetworkInfo) -> list[tuple[str, str]]:
+    rows = [("title", info.title), ("for", info.note), ("scale", info.scale)]
+    rows += [("licence", info.licence), ("cite", info.citation)]
+    if info.packaged:
+        rows += [("weights", "part of the package")]
+        rows += [("SHA-256", _stated_checksum() or "its file is missing")]
+        return [row for row in rows if row[1]]
+    file = kept_file() if info.name == "cellpose-sam" else None
+    rows.append(("weights", "yours, given as --checkpoint" if file is None else str(file)))
+    rows += [("get it", f"from {info.source}")] if file is None else []
+    rows.append(("needs", f"pip install napari-cellseg[{info.extra}]"))
+    return rows
 
 
 def _about(info: PredictorInfo) -> list[tuple[str, str]]:

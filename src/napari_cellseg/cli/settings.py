@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_cellseg.volume.tiff import recipe_of_tiff
 
-_COMPARED = ("model", "channel", "diameter", "probability", "min_size", "flow_error")
+_COMPARED = ("model", "channel", "diameter", "probability", "min_size", "flow_error", "fusion")
 
 
 def other_settings(labels: Path, wanted: Mapping[str, Any]) -> list[str]:

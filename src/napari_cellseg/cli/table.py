@@ -23,7 +23,7 @@ _FURTHER = frozenset(
     ["volume_um3", "area_um2", "diameter_um", "diameter"]
     + [f"centroid_{axis}" for axis in "zyx"]
     + [f"bbox_{axis}{end}" for axis in "zyx" for end in "01"]
-    + ["probability", "agreement", "flow_error", "touches_border"]
+    + ["probability", "agreement", "disagreement", "flow_error", "touches_border"]
 )
 """Columns of `napari_cellseg.Segmentation.table`, which differ between 2D and 3D."""
 

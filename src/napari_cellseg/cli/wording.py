@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_OPTIONS = "spacing|axes|channel|diameter|probability|min_size|flow_error|model|checkpoint|device"
+_OPTIONS = (
+    "spacing|axes|channel|diameter|probability|min_size|flow_error|model|checkpoint|device"
+    "|fusion|block|field|workers|scheduler"
+)
 _PASS_SPACING = re.compile(r"\bspacing=\((?:z, )?y, x\)")
 _ARGUMENT = re.compile(rf"\b({_OPTIONS})=(\([^()]*\)|\[[^\[\]]*\]|'[^']*'|(?=\S))")
 _PASS = re.compile(rf"\bpass ({_OPTIONS})\b(?!=)")
@@ -12,6 +15,7 @@ _PASS = re.compile(rf"\bpass ({_OPTIONS})\b(?!=)")
 
 def in_options(sentence: str) -> str:
     """Replace arguments such as ``axes='zyx'`` by options such as ``--axes zyx``."""
+    sentence = sentence.replace("pass overwrite=True", "add --overwrite")
     sentence = _PASS_SPACING.sub("--spacing Z Y X", sentence)
     sentence = _PASS.sub(lambda found: f"pass {_option(found[1])}", sentence)
     return _ARGUMENT.sub(_argument, sentence)

@@ -9,12 +9,16 @@ from napari_cellseg.flows.label_flows import fused_label_flows, label_flows
 from napari_cellseg.flows.progress import Progress
 
 if TYPE_CHECKING:
+    from napari_cellseg.flows.blockwise.driver import segment_store
+    from napari_cellseg.flows.blockwise.label_store import label_store
     from napari_cellseg.flows.diameter import measure_diameter
+    from napari_cellseg.flows.field_store import FieldStore
     from napari_cellseg.flows.mediar3d import segment
     from napari_cellseg.flows.segmentation import Segmentation
 
 __all__ = [
     "REASONS",
+    "FieldStore",
     "FlowField",
     "Labelling",
     "Progress",
@@ -24,20 +28,25 @@ __all__ = [
     "instances",
     "label_field",
     "label_flows",
+    "label_store",
     "measure_diameter",
     "segment",
+    "segment_store",
 ]
 
 
-_NEED_TORCH = {
+_ON_USE = {
+    "FieldStore": "field_store",
     "Segmentation": "segmentation",
+    "label_store": "blockwise",
     "measure_diameter": "diameter",
     "segment": "mediar3d",
+    "segment_store": "blockwise",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # labelling a field does not need torch, so what does is imported on use
-    if name not in _NEED_TORCH:
+    # labelling a field needs neither torch nor zarr, so what does is imported on use
+    if name not in _ON_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_NEED_TORCH[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_ON_USE[name]}"), name)

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cellseg.flows._jit import kernel
+from napari_cellseg.flows._trust import LIMIT, PER_UNIT, PROBABILITIES
+
+_LIMIT, _PER_UNIT = np.float32(LIMIT), np.float32(PER_UNIT)
 
 
 @kernel
@@ -45,8 +48,9 @@ def pack(
                 length = np.sqrt(fz * fz + fy * fy + fx * fx)
                 scale = np.float32(127) / length if length > 1e-6 else np.float32(0)
                 length = min(length, np.float32(1))
-                trust = length / (np.float32(1) + np.exp(-logit))
-                level = max(1, int(trust * np.float32(255) + np.float32(0.5)))
+                near = min(max(logit, -_LIMIT), _LIMIT)
+                probability = PROBABILITIES[int((near + _LIMIT) * _PER_UNIT + np.float32(0.5))]
+                level = max(1, int(length * probability * np.float32(255) + np.float32(0.5)))
                 volume[z, y, x] = np.int32(
                     (int(np.rint(fz * scale)) & 255)
                     | (int(np.rint(fy * scale)) & 255) << 8

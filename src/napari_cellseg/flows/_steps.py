@@ -85,25 +85,36 @@ def move(
     not count. All arithmetic is float32, in the order in which `_torch_steps` does it.
     """
     depth, height, width = volume.shape
+    flat = volume.reshape(-1)
+    plane = np.int64(height * width)
     rz, ry, rx = ratio[0] / np.float32(127), ratio[1] / np.float32(127), ratio[2] / np.float32(127)
     half, one = np.float32(0.5), np.float32(1)
+    z0, y0, row_end = np.int64(0), np.int64(0), np.int64(0)
     for i in range(voxels.size):
         p = np.int64(voxels[i])
-        z0 = p // (height * width)
-        y0 = p // width % height
-        x0 = p % width
+        if p >= row_end:
+            row = p // width
+            row_end = (row + 1) * width
+            z0 = row // height
+            y0 = row - z0 * height
+        x0 = p - row_end + width
         low_z, high_z = np.float32(-z0), np.float32(depth - 1 - z0)
         low_y, high_y = np.float32(-y0), np.float32(height - 1 - y0)
         low_x, high_x = np.float32(-x0), np.float32(width - 1 - x0)
-        dz, dy, dx = np.float32(0), np.float32(0), np.float32(0)
-        back_z, back_y, back_x = dz, dy, dx
-        for step in range(limit):
+        back_z, back_y, back_x = np.float32(0), np.float32(0), np.float32(0)
+        # the first step is that of the voxel itself: to the bit what interpolation would give
+        word = flat[p]
+        dz = min(max(np.float32(np.int8(word)) * rz, low_z), high_z)
+        dy = min(max(np.float32(np.int8(word >> 8)) * ry, low_y), high_y)
+        dx = min(max(np.float32(np.int8(word >> 16)) * rx, low_x), high_x)
+        for step in range(1, limit):
             if step >= steps and (
                 np.floor(dz + half) != 0 or np.floor(dy + half) != 0 or np.floor(dx + half) != 0
             ):
                 break
             iz, iy, ix = int(np.floor(dz)), int(np.floor(dy)), int(np.floor(dx))
             fz, fy, fx = dz - np.float32(iz), dy - np.float32(iy), dx - np.float32(ix)
+            corner = p + iz * plane + iy * width + ix
             az, ay, ax, total = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
             for bz in range(2):
                 wz = fz if bz else one - fz
@@ -117,11 +128,11 @@ def move(
                         w = wzy * (fx if bx else one - fx)
                         if w == 0:
                             continue
-                        word = volume[z0 + iz + bz, y0 + iy + by, x0 + ix + bx]
+                        word = flat[corner + bz * plane + by * width + bx]
                         w *= np.float32((word >> 24) & 255)
-                        az += w * np.float32(np.int32(word << 24) >> 24)
-                        ay += w * np.float32(np.int32(word << 16) >> 24)
-                        ax += w * np.float32(np.int32(word << 8) >> 24)
+                        az += w * np.float32(np.int8(word))
+                        ay += w * np.float32(np.int8(word >> 8))
+                        ax += w * np.float32(np.int8(word >> 16))
                         total += w
             if total == 0:  # outside of the foreground: stay where there was some
                 dz, dy, dx = back_z, back_y, back_x
@@ -136,7 +147,7 @@ def move(
         if volume[z, y, x] != 0:
             end = (z * height + y) * width + x
         else:
-            end = _heaviest(volume, z0, y0, x0, dz, dy, dx)
+            end = _heaviest(volume, int(z0), int(y0), int(x0), dz, dy, dx)
             if end < 0:
-                end = _heaviest(volume, z0, y0, x0, back_z, back_y, back_x)
+                end = _heaviest(volume, int(z0), int(y0), int(x0), back_z, back_y, back_x)
         out[i] = _rank(end, bits, before)

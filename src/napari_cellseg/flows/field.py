@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,7 @@ from napari_cellseg.flows.label_flows import check_spacing
 
 if TYPE_CHECKING:
     from napari_cellseg.flows.basin_index import BasinIndex
+    from napari_cellseg.flows.device_integration import DeviceIntegration
     from napari_cellseg.flows.integrate import Integration
     from napari_cellseg.flows.progress import Progress
 
@@ -31,6 +33,12 @@ class FlowField:
         Cell probability as a logit.
     spacing : sequence of float
         Spacing ``(z, y, x)`` in µm; ``(y, x)`` is accepted for planes.
+    disagreement : array of uint8, shape ([t,] [z,] y, x), optional
+        How far the orientations that were fused disagree: 255 times half the root mean square
+        difference of their flow components; 0 where they agree.
+    stitched : bool
+        Whether the planes of a volume were predicted by themselves (dz is 0): each is labelled by
+        itself then, and its sections are joined with those of its neighbours by overlap.
 
     Attributes
     ----------
@@ -38,15 +46,25 @@ class FlowField:
         The arrays as given.
     spacing : tuple of float
         ``(z, y, x)`` in µm.
+    disagreement : numpy.ndarray or None
+    stitched : bool
 
     Raises
     ------
     InputError
         If shapes do not fit each other, a type is not floating point, a value is not finite, or
-        the spacing is not usable.
+        the spacing is not usable; if planes without a volume are to be stitched.
     """
 
-    def __init__(self, flow: ArrayLike, logits: ArrayLike, spacing: Sequence[float]) -> None:
+    def __init__(
+        self,
+        flow: ArrayLike,
+        logits: ArrayLike,
+        spacing: Sequence[float],
+        *,
+        disagreement: ArrayLike | None = None,
+        stitched: bool = False,
+    ) -> None:
         self.flow = _floating(flow, "flow")
         self.logits = _floating(logits, "logits")
         self.has_time = _has_time(self.flow.shape, self.logits.shape)
@@ -62,7 +80,13 @@ class FlowField:
         self.spacing: tuple[float, float, float] = (z, y, x)
         _require_finite(self.flow, "flow")
         _require_finite(self.logits, "logits")
+        self.disagreement = _eighth(disagreement, self.logits.shape)
+        if stitched and self.ndim == 2:
+            raise InputError("A field of single planes has no neighbours to be stitched with.")
+        self.stitched = bool(stitched)
+        self._planes: dict[int, FlowField] = {}
         self._integrations: dict[int, Integration] = {}
+        self._on_device: dict[int, DeviceIntegration] = {}
         self._indexes: dict[int, BasinIndex] = {}
         self._lock = threading.Lock()
         self._indexing = threading.Lock()
@@ -88,8 +112,9 @@ class FlowField:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of flow and logits."""
-        return self.flow.nbytes + self.logits.nbytes
+        """Bytes of flow, logits and disagreement."""
+        more = 0 if self.disagreement is None else self.disagreement.nbytes
+        return self.flow.nbytes + self.logits.nbytes + more
 
     def frame(self, t: int = 0) -> "FlowField":
         """Frame `t` as a field without time; it shares the arrays and what was prepared.
@@ -105,11 +130,58 @@ class FlowField:
         part = object.__new__(FlowField)
         part.flow, part.logits = self.flow[t], self.logits[t]
         part.has_time, part.ndim, part.spacing = False, self.ndim, self.spacing
+        part.disagreement = None if self.disagreement is None else self.disagreement[t]
+        part.stitched = self.stitched
         part._lock, part._indexing = threading.Lock(), threading.Lock()
         with self._lock:
             part._integrations = {0: self._integrations[t]} if t in self._integrations else {}
             part._indexes = {0: self._indexes[t]} if t in self._indexes else {}
+            part._on_device = {}
+            part._planes = {0: self._planes[t]} if t in self._planes else {}
         return part
+
+    def save(
+        self,
+        path: str | Path,
+        precision: Literal["float16", "int8"] = "float16",
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        """Write the field to a folder, as a zarr group that `open` reads.
+
+        Parameters
+        ----------
+        path : path
+            Folder to make.
+        precision : str
+            ``"float16"``, or ``"int8"`` at half the size: flow in steps of 1/127, logits in steps
+            of 1/16 from -7.9 to 7.9.
+        overwrite : bool
+            Whether a field that is there may be replaced; nothing else ever is.
+
+        Raises
+        ------
+        StorageError
+            If something is there already, or nothing can be written.
+        """
+        from napari_cellseg.flows.field_store import save_field
+
+        save_field(self, path, precision, overwrite=overwrite)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "FlowField":
+        """Read a field that was saved; one larger than memory: `napari_cellseg.FieldStore.open`.
+
+        Raises
+        ------
+        InputError
+            If there is no field at `path`, or it does not fit into memory.
+        StorageError
+            If it is damaged.
+        """
+        from napari_cellseg.flows.field_store import FieldStore
+
+        return FieldStore.open(path).load()
 
     def prepare(
         self,
@@ -140,6 +212,10 @@ class FlowField:
         for t in range(self.n_times):
             if progress is not None:
                 progress(t / self.n_times, "following the flow")
+            if self.stitched:  # there are no 3D basins to click on
+                planes = self.planes(t)
+                planes.prepare(clicks=False, threads=threads, device=device, progress=progress)
+                continue
             self.integration(t, threads=threads, device=device, progress=progress)
             if clicks:
                 from napari_cellseg.flows.basin import prepare_clicks
@@ -202,10 +278,20 @@ class FlowField:
             ``"cpu"``, or a torch device.
         progress : Progress, optional
             Stops the work when cancelled.
+
+        Raises
+        ------
+        InputError
+            If there is no frame `t`, or planes are stitched: nothing flows between those.
         """
         from napari_cellseg.flows.integrate import LOOSEST, integrate
 
         self._check_time(t)
+        if self.stitched:
+            raise InputError(
+                "This field was predicted in xy planes only, so there is no 3D flow to follow: "
+                "segment with another fusion to click on cells or to review them by their flow."
+            )
         needed = LOOSEST if floor is None else min(LOOSEST, floor)
         with self._lock:  # two callers wait for one computation instead of doing it twice
             kept = self._integrations.get(t)
@@ -223,6 +309,38 @@ class FlowField:
                 self._integrations[t] = kept
         return kept
 
+    def planes(self, t: int = 0) -> "FlowField":
+        """The planes of frame `t` of a volume, as frames of a 2D field; kept, and no copy."""
+        part = self.frame(t)
+        with self._lock:
+            if t not in self._planes:
+                flow = part.flow[1:].swapaxes(0, 1)
+                self._planes[t] = FlowField(flow, part.logits, self.spacing)
+            return self._planes[t]
+
+    def kept_integration(self, t: int = 0, *, floor: float | None = None) -> "Integration | None":
+        """Trajectories of frame `t`, where they are known already down to `floor`."""
+        self._check_time(t)
+        with self._lock:
+            kept = self._integrations.get(t)
+        return kept if kept is not None and (floor is None or kept.floor <= floor) else None
+
+    def hand_over(self, trajectories: "DeviceIntegration | None", t: int = 0) -> None:
+        """Keep trajectories that a device made, there and here; None: let go of those there."""
+        self._check_time(t)
+        with self._lock:
+            if trajectories is None:
+                self._on_device.pop(t, None)
+            else:
+                self._on_device[t] = trajectories
+                self._integrations[t] = trajectories.to_host()
+
+    def handed_over(self, t: int, floor: float) -> "DeviceIntegration | None":
+        """Trajectories of frame `t` that are on a device, if they go down to `floor`."""
+        with self._lock:
+            kept = self._on_device.get(t)
+        return kept if kept is not None and kept.floor <= floor else None
+
     def _check_time(self, t: int) -> None:
         if not 0 <= t < self.n_times:
             raise InputError(f"There is no frame {t}: the field has {self.n_times}.")
@@ -235,6 +353,18 @@ def _floating(values: ArrayLike, name: str) -> NDArray[np.floating]:
     if array.dtype.itemsize > 4 or not array.dtype.isnative:
         wanted = np.float32 if array.dtype.itemsize >= 4 else np.float16
         array = array.astype(wanted)
+    return array
+
+
+def _eighth(values: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.dtype != np.uint8 or array.shape != shape:
+        raise InputError(
+            f"A disagreement of shape {array.shape} and type {array.dtype} does not fit logits of "
+            f"shape {shape}: it must be uint8, and as large."
+        )
     return array
 
 

@@ -33,26 +33,33 @@ class Grid:
     pixel: float
 
     @classmethod
-    def for_cells(
+    def for_network(
         cls,
         shape: tuple[int, int, int],
         spacing: tuple[float, float, float],
-        diameter: float,
-        network_diameter: float,
+        diameter: float | None,
+        diameters: tuple[float, float],
     ) -> "Grid":
-        """Choose the pixel so that cells have the diameter that the network prefers.
+        """Choose the pixel so that cells have a diameter that the network takes.
+
+        Planes are shown as they are sampled (a pixel is the finest in-plane spacing) where cells
+        then lie in the network's range, else rescaled just into it.
 
         Parameters
         ----------
         shape : tuple of int, (z, y, x)
         spacing : tuple of float, (z, y, x)
-        diameter : float
-            Of the cells, in the unit of ``spacing``.
-        network_diameter : float
-            In pixels.
+        diameter : float or None
+            Of the cells, in the unit of ``spacing``; None: they are taken to lie in the range.
+        diameters : tuple of float
+            Smallest and largest diameter, in pixels.
         """
         finest = min(spacing[1:])
-        return cls(shape, spacing, max(diameter / network_diameter, finest / LARGEST_ZOOM))
+        if diameter is None:
+            return cls(shape, spacing, finest)
+        low, high = diameters
+        pixel = min(max(finest, diameter / high), diameter / low)
+        return cls(shape, spacing, max(pixel, finest / LARGEST_ZOOM))
 
     @property
     def working_shape(self) -> tuple[int, int, int]:
@@ -85,10 +92,14 @@ class Grid:
                 return (orientation,)
         return ORIENTATIONS
 
-    def network_pixels(self) -> int:
+    def seen(self, fusion: str) -> tuple[str, ...]:
+        """Orientations that a way of fusion needs."""
+        return ("xy",) if fusion == "xy" else self.orientations
+
+    def network_pixels(self, fusion: str = "mean") -> int:
         """Pixels that the network will see, over all orientations."""
         total = 0
-        for orientation in self.orientations:
+        for orientation in self.seen(fusion):
             rows, cols = self.plane_shape(orientation)
             total += rows * cols * self.working_shape[AXES[orientation][2]]
         return total

@@ -1,8 +1,8 @@
 """From a flow field to trajectories: every foreground voxel's terminal voxel.
 
 Instead of many small steps for every voxel (Cellpose takes 200), a few sub-voxel steps give each
-foreground voxel a pointer to the voxel it reaches, and pointers are then doubled: after R doublings
-a pointer spans 2**R hops. Only here are physical directions divided by the spacing.
+foreground voxel a pointer to the voxel it reaches, and the pointers are followed to their end (see
+`_terminals`). Only here are physical directions divided by the spacing.
 
 Positions are displacements from the start voxel, in float32, from flows quantised to 8 bits: so the
 result is the same bit for bit wherever the volume lies in a larger one, for any number of threads,
@@ -28,7 +28,6 @@ LOOSEST = float(np.float32(np.log(0.003 / 0.997)))
 _STEPS = 3  # unit steps of every voxel, at least
 _REACH = 0.8  # and at least so many that they span this many voxels along the coarsest axis
 _CROSS = 2.0  # a voxel that has not left its own goes on for as many as span this many voxels
-_DOUBLINGS = 12
 _SLAB = 1 << 19  # voxels that are packed at once: their float32 flow is 6 MB
 _PIECE = 1 << 16  # voxels that one call of a stepping kernel moves: short enough to cancel
 
@@ -50,7 +49,8 @@ class Integration:
     voxels : numpy.ndarray, int32 or int64, shape (n,)
         Raster index of each covered voxel, ascending.
     terminal : numpy.ndarray, int32, shape (n,)
-        Where its trajectory ends, as an index into `voxels`.
+        Where its trajectory ends, as an index into `voxels`: the lowest of the voxels among which
+        it goes round at last, mostly one.
     logits : numpy.ndarray, float32, shape (n,)
         Logit of each covered voxel.
     words : numpy.ndarray, int32, shape (n,)
@@ -117,6 +117,15 @@ def integrate(
     Cancelled
         If the user has cancelled.
     """
+    if device != "cpu":
+        from napari_cellseg.flows.device_integration import integrate_with_torch
+
+        name = device.removeprefix("torch-")
+        return integrate_with_torch(
+            flow, logits, spacing, floor=floor, device=name, progress=progress
+        )
+    from napari_cellseg.flows._terminals import terminals
+
     planar = logits.ndim == 2
     if planar:
         flow, logits = flow[:, None], logits[None]
@@ -128,19 +137,9 @@ def integrate(
             f"The foreground has {voxels.size} voxels, more than can be integrated at once."
         )
     ratio = voxel_ratio(steps, planar)
-    if device == "cpu":
-        terminal = _pointers(volume, voxels, ratio, threads, progress)
-    else:
-        from napari_cellseg.flows._torch_steps import pointers
-
-        name = device.removeprefix("torch-")
-        terminal = pointers(volume, voxels, ratio, *step_counts(ratio), name, progress)
-    for _ in range(_DOUBLINGS):
-        _poll(progress)
-        further = terminal[terminal]
-        if np.array_equal(further, terminal):
-            break
-        terminal = further
+    pointers = _pointers(volume, voxels, ratio, threads, progress)
+    _poll(progress)
+    terminal = terminals(pointers, threads)
     words = volume.reshape(-1)[voxels]
     return Integration(
         shape=shape,
@@ -168,6 +167,19 @@ def step_counts(ratio: NDArray[np.float32]) -> tuple[int, int]:
     slowest = float(ratio[ratio > 0].min())
     steps = max(_STEPS, int(np.ceil(min(_REACH / slowest, 32.0) - 1e-3)))
     return steps, max(steps, int(np.ceil(min(_CROSS / slowest, 64.0) - 1e-3)))
+
+
+def reach(ratio: NDArray[np.float32]) -> tuple[int, int, int]:
+    """Most voxels along each axis (z, y, x) between a voxel and any that its pointer depends on.
+
+    A block of the volume with a halo as wide as this gives the voxels inside of it the pointers
+    that the whole volume gives them, bit for bit.
+    """
+    steps, _ = step_counts(ratio)
+    # steps beyond the first start within half a voxel; what is read reaches to the next whole voxel
+    far = np.where(ratio > 0, np.maximum(steps * ratio, 0.5 + ratio) + 1e-3, -1.0)
+    z, y, x = np.floor(far).astype(int) + 1
+    return int(z), int(y), int(x)
 
 
 def _pack(

@@ -10,6 +10,9 @@ from napari_cellseg.volume import Volume
 
 Region = tuple[slice, ...]
 
+#: How the orientations of a volume become one field: see `napari_cellseg.segment`.
+FUSIONS = ("mean", "weighted", "xy")
+
 
 def check_probability(probability: float) -> float:
     """Return the probability as a float; it must lie between 0 and 1, both excluded."""
@@ -44,6 +47,13 @@ def check_flow_error(flow_error: float | None) -> float | None:
             f"flow_error={flow_error!r} is out of range: give a positive number or None."
         )
     return value
+
+
+def check_fusion(fusion: str) -> str:
+    """Return the name of a way of fusion; InputError if there is none of that name."""
+    if fusion not in FUSIONS:
+        raise InputError(f"fusion={fusion!r} is unknown: choose one of {', '.join(FUSIONS)}.")
+    return fusion
 
 
 def check_diameter(diameter: float | None, volume: Volume) -> float | None:

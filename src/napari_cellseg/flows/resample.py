@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_cellseg.flows.limits import ToGrey, normalised
+from napari_cellseg.flows.limits import Limits, ToGrey, normalised
 
 _SLAB_VOXELS = 16_000_000
 
@@ -35,7 +34,7 @@ def resize_planes(planes: Tensor, shape: tuple[int, int]) -> Tensor:
 def reduce_volume(
     stack: Any,
     shape: tuple[int, int, int],
-    limits: tuple[float, float],
+    limits: Limits,
     device: torch.device,
     to_grey: ToGrey | None = None,
 ) -> Tensor:
@@ -43,40 +42,48 @@ def reduce_volume(
 
     Parameters
     ----------
-    stack : array-like, (z, y, x) or (z, y, x, 3)
+    stack : array-like, (z, y, x), or (z, y, x, c)
         Possibly lazy; each plane is read once.
     shape : tuple of int
         (z, y, x) to reduce to; no axis may grow.
-    limits : tuple of float
+    limits : tuple
         See `intensity_limits`.
     device : torch.device
         Where the result is wanted.
     to_grey : callable, optional
-        Applied to each slab before normalising.
+        Makes grey of the channels, before normalising.
 
     Returns
     -------
-    Tensor of float16, ``shape``
+    Tensor of float16, ``shape``, or (c, *shape)
     """
     depth, height, width = (int(n) for n in stack.shape[:3])
-    in_plane = torch.empty((depth, *shape[1:]), dtype=torch.float16, device=device)
-    step = max(1, _SLAB_VOXELS // (height * width))
+    channels = int(stack.shape[3]) if len(stack.shape) == 4 and to_grey is None else 0
+    count = max(1, channels)
+    in_plane = torch.empty((count, depth, *shape[1:]), dtype=torch.float16, device=device)
+    step = max(1, _SLAB_VOXELS // (height * width * count))
     for start in range(0, depth, step):
         raw = np.asarray(stack[start : start + step])
-        slab = torch.from_numpy(normalised(to_grey(raw) if to_grey else raw, limits)).to(device)
-        in_plane[start : start + step] = resize_planes(slab[:, None], shape[1:])[:, 0]
-    if shape[0] == depth:
-        return in_plane
-    out = torch.empty(shape, dtype=torch.float16, device=device)
-    step = max(1, _SLAB_VOXELS // (depth * shape[2]))
-    for start in range(0, shape[1], step):
-        rows = in_plane[:, start : start + step].float().transpose(0, 1)[:, None]
-        few = resize_planes(rows, (shape[0], shape[2]))
-        out[:, start : start + step] = few[:, 0].transpose(0, 1)
+        values = normalised(to_grey(raw) if to_grey else raw, limits)
+        slab = torch.from_numpy(values).to(device)
+        slab = slab.movedim(-1, 0) if channels else slab[None]
+        in_plane[:, start : start + step] = resize_planes(slab, shape[1:])
+    out = in_plane if shape[0] == depth else _reduced_depth(in_plane, shape[0])
+    return out if channels else out[0]
+
+
+def _reduced_depth(volume: Tensor, depth: int) -> Tensor:
+    """Reduce (c, z, y, x) along z, a few rows at a time."""
+    count, before, height, width = volume.shape
+    out = torch.empty((count, depth, height, width), dtype=volume.dtype, device=volume.device)
+    step = max(1, _SLAB_VOXELS // (count * before * width))
+    for start in range(0, height, step):
+        rows = volume[:, :, start : start + step].float().transpose(1, 2)
+        out[:, :, start : start + step] = resize_planes(rows, (depth, width)).transpose(1, 2)
     return out
 
 
-def enlarge_volume(volume: Tensor, shape: tuple[int, int, int]) -> NDArray[np.float16]:
+def enlarge_volume(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Interpolate one component of a field back onto the grid of the image.
 
     Parameters
@@ -87,12 +94,12 @@ def enlarge_volume(volume: Tensor, shape: tuple[int, int, int]) -> NDArray[np.fl
 
     Returns
     -------
-    array of float16, ``shape``
+    Tensor of float16, ``shape``
+        On the same device.
     """
-    out = np.empty(shape, np.float16)
     if tuple(volume.shape) == tuple(shape):
-        out[:] = volume.cpu().numpy()
-        return out
+        return volume.to(torch.float16)
+    out = torch.empty(shape, dtype=torch.float16, device=volume.device)
     depth = volume.shape[0]
     scale = depth / shape[0]
     step = max(1, _SLAB_VOXELS // (shape[1] * shape[2]))
@@ -107,6 +114,5 @@ def enlarge_volume(volume: Tensor, shape: tuple[int, int, int]) -> NDArray[np.fl
         wide = resize_planes(near[:, None], shape[1:])[:, 0]
         above = (below + 1).clamp(max=depth - 1) - first
         weight = (where - below)[:, None, None]
-        slab = wide[below - first].lerp_(wide[above], weight)
-        out[start:stop] = slab.cpu().numpy()
+        out[start:stop] = wide[below - first].lerp_(wide[above], weight)
     return out

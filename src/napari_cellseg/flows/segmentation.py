@@ -110,13 +110,17 @@ class Segmentation:
 
 
 def label_with(
-    flow_field: FlowField, parameters: dict[str, Any], progress: Progress | None = None
+    flow_field: FlowField,
+    parameters: dict[str, Any],
+    progress: Progress | None = None,
+    device: str = "cpu",
 ) -> Labelling:
-    """Label a field with the thresholds of a recipe."""
+    """Label a field with the thresholds of a recipe, on a device."""
     return label_field(
         flow_field,
         probability=parameters["probability"],
         min_size=parameters["min_size"],
         flow_error=parameters["flow_error"],
+        device=device,
         progress=progress,
     )

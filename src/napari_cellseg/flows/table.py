@@ -31,6 +31,8 @@ def instance_table(labelling: Labelling, field: FlowField, spacing_known: bool) 
         ``diameter_um`` of the ball (disc) of that volume, or ``diameter`` in voxels of y;
         ``centroid_z``, ``_y``, ``_x`` in µm or voxels; ``bbox_z0`` … ``bbox_x1`` in voxels, half
         open; ``probability`` (of the mean logit), ``agreement`` (mean length of the flow, 0 to 1),
+        ``disagreement`` (mean of the field's, 0 to 1) where orientations were fused,
+        ``disagreement`` (mean of the field's, 0 to 1) where orientations were fused,
         ``flow_error`` where it was measured, ``touches_border``.
     """
     import pandas as pd
@@ -41,10 +43,12 @@ def instance_table(labelling: Labelling, field: FlowField, spacing_known: bool) 
     labels = labelling.labels if field.has_time else labelling.labels[None]
     boxes = np.zeros((len(labelling), 2 * len(axes)), np.int64)
     centroids = np.zeros((len(labelling), len(axes)))
+    apart = np.zeros(len(labelling), np.float32)
     for t in range(field.n_times):
         rows = np.flatnonzero(labelling.t == t)
         if len(rows):
-            _measure(labels[t], labelling.id[rows], rows, boxes, centroids)
+            ids, values = labelling.id[rows], field.frame(t).disagreement
+            _measure(labels[t], ids, values, rows, boxes, centroids, apart)
     size = labelling.voxels * float(np.prod(spacing))
     diameter = np.sqrt(4 / np.pi * size) if planar else np.cbrt(6 / np.pi * size)
     columns: dict[str, NDArray[np.generic]] = {"voxels": labelling.voxels}
@@ -59,6 +63,8 @@ def instance_table(labelling: Labelling, field: FlowField, spacing_known: bool) 
         columns[f"bbox_{axis}1"] = boxes[:, k + len(axes)]
     columns["probability"] = 1 / (1 + np.exp(-labelling.logit.astype(float)))
     columns["agreement"] = labelling.agreement
+    if field.disagreement is not None:
+        columns["disagreement"] = apart
     if labelling.flow_error is not None:
         columns["flow_error"] = labelling.flow_error
     shape = np.asarray(labels.shape[1:])
@@ -71,9 +77,11 @@ def instance_table(labelling: Labelling, field: FlowField, spacing_known: bool) 
 def _measure(
     labels: NDArray[np.uint32],
     ids: NDArray[np.int64],
+    disagreement: NDArray[np.uint8] | None,
     rows: NDArray[np.int64],
     boxes: NDArray[np.int64],
     centroids: NDArray[np.float64],
+    apart: NDArray[np.float32],
 ) -> None:
     found = ndi.find_objects(labels.view(np.int32))
     for row, number in zip(rows, ids, strict=True):
@@ -81,7 +89,10 @@ def _measure(
         boxes[row] = [part.start for part in box] + [part.stop for part in box]
     foreground = np.flatnonzero(labels)
     which = labels.ravel()[foreground].astype(np.int64)
-    count = np.bincount(which)
+    count = np.maximum(np.bincount(which), 1)
     for k, position in enumerate(np.unravel_index(foreground, labels.shape)):
         total = np.bincount(which, position.astype(np.float64))
-        centroids[rows, k] = (total / np.maximum(count, 1))[ids]
+        centroids[rows, k] = (total / count)[ids]
+    if disagreement is not None:
+        total = np.bincount(which, disagreement.ravel()[foreground])
+        apart[rows] = (total / count / 255)[ids]

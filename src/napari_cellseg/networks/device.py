@@ -46,6 +46,33 @@ def resolve_device(device: str = "auto") -> "torch.device":
     return chosen
 
 
+def worker_device(index: int, device: str = "auto") -> str:
+    """Device for one of several worker processes: GPUs are dealt out in turn.
+
+    Parameters
+    ----------
+    index : int
+        Number of the worker, from 0.
+    device : str
+        ``"auto"``, or a torch device name. One that names a GPU by number (``"cuda:1"``), and
+        those that there is one of, are every worker's.
+
+    Returns
+    -------
+    str
+        A torch device name: ``"cuda:N"``, ``"mps"`` or ``"cpu"``.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or the device is not there.
+    """
+    import torch
+
+    name = str(resolve_device(device))
+    return f"cuda:{index % torch.cuda.device_count()}" if name == "cuda" else name
+
+
 def fast_dtype(device: "torch.device") -> "torch.dtype":
     """Fastest number format whose masks agree with float32's on this device.
 

@@ -51,7 +51,8 @@ class SessionRecipes(SessionJobs):
 
     def _restore(self, settings: dict[str, Any]) -> None:
         """Take up the parameters of a former run; the machine and the image stay as they are."""
-        names = ["channel", "model", "checkpoint", "probability", "min_size", "flow_error"]
+        names = ["channel", "second_channel", "model", "checkpoint", "fusion"]
+        names += ["probability", "min_size", "flow_error"]
         if settings["spacing"] == self.parameters.spacing:  # else in another unit, maybe
             names.append("diameter")
         self.parameters.update({name: settings[name] for name in names})

@@ -135,6 +135,7 @@ class SessionJobs(SessionDocuments):
         priority: Priority = Priority.BATCH,
         replace_running: bool = False,
         finish: bool = False,
+        ended: Callable[[Job], None] | None = None,
     ) -> Job:
         def progress(fraction: float, message: str) -> None:
             self._progress[verb] = (fraction, message)
@@ -145,6 +146,8 @@ class SessionJobs(SessionDocuments):
                 self._progress.pop(verb, None)
                 if job.state is JobState.CANCELLED:
                     self._idle_text = "cancelled"
+            if ended is not None:
+                ended(job)
 
         with self._lock:
             self.last_error = None

@@ -78,6 +78,7 @@ def merge_labels(
     shape: tuple[int, ...],
     timed: bool = False,
     locked: Collection[int] = (),
+    above: int = 0,
 ) -> Merged:
     """Apply proposed labels over a region.
 
@@ -96,6 +97,8 @@ def merge_labels(
         Whether the first axis is time.
     locked : collection of int
         Ids that stay as they are, changed by hand or not.
+    above : int
+        New ids lie above this one, too: the largest that there ever was.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def merge_labels(
         protected |= np.isin(inside, kept)
 
     fresh = _free_part(proposed, protected)
-    merged = np.where(protected, inside, _with_present_ids(fresh, inside, kept, current))
+    merged = np.where(protected, inside, _with_present_ids(fresh, inside, kept, current, above))
     labels[where] = merged
     if baseline is None:
         ours[ours != 0] = SENTINEL  # also outside the region
@@ -157,11 +160,13 @@ def _free_part(proposed: Labels, protected: NDArray[np.bool_]) -> Labels:
     return remaining
 
 
-def _with_present_ids(fresh: Labels, present: Labels, kept: Labels, everything: Labels) -> Labels:
+def _with_present_ids(
+    fresh: Labels, present: Labels, kept: Labels, everything: Labels, above: int
+) -> Labels:
     """Give proposed instances the present id that overlaps best; others get new ids.
 
     `kept` are ids of instances that stay as they are, which no other may have; new ids occur
-    nowhere in `everything`.
+    nowhere in `everything`, and lie above `above`.
     """
     table = contingency(fresh, present, timed=False)
     old_rows, new_rows, shared = table.instances
@@ -178,7 +183,7 @@ def _with_present_ids(fresh: Labels, present: Labels, kept: Labels, everything: 
         if old >= 0 and best_new[old] == row and free[old]:
             final[row] = old_ids[old]
     nameless = np.flatnonzero(final == 0)
-    final[nameless] = _unused(everything, len(nameless))
+    final[nameless] = _unused(everything, len(nameless), above)
     rows, ids = _dense(fresh)
     names = np.zeros(len(ids), np.uint32)
     names[np.searchsorted(ids, new_ids)] = final
@@ -186,9 +191,9 @@ def _with_present_ids(fresh: Labels, present: Labels, kept: Labels, everything: 
     return named
 
 
-def _unused(labels: Labels, number: int) -> NDArray[np.int64]:
+def _unused(labels: Labels, number: int, above: int) -> NDArray[np.int64]:
     """Ids that do not occur: above the largest, or from the gaps where those run out."""
-    largest = int(labels.max(initial=0))
+    largest = max(int(labels.max(initial=0)), above)
     if largest + number < int(SENTINEL):
         return np.arange(largest + 1, largest + 1 + number)
     taken = np.unique(labels).astype(np.int64)

@@ -120,7 +120,8 @@ def apply(
 ) -> Applied:
     """Merge proposed labels into the present ones; see `napari_cellseg.session.merge`."""
     context.check()
-    merged = merge_labels(current, baseline, proposed, region, shape, timed, locked)
+    above = 0 if document is None else document.objects.largest  # an id names one object only
+    merged = merge_labels(current, baseline, proposed, region, shape, timed, locked, above)
     return Applied(merged, _prepared(document, merged, make))
 
 

@@ -14,6 +14,11 @@ from psygnal import SignalGroupDescriptor
 from napari_cellseg.errors import InputError
 from napari_cellseg.session.records import Region
 
+Checkpoint = Path | tuple[Path, ...] | None
+"""File of a model's weights; several, where it takes them."""
+FUSIONS = ("mean", "weighted", "xy")
+"""Ways from planes to one field, see `napari_cellseg.segment`."""
+
 
 def _number(name: str, value: Any, low: float, high: float, what: str) -> float:
     try:
@@ -39,6 +44,10 @@ def _channel(value: Any) -> int:
     return _whole("The channel", value, "a number from 0")
 
 
+def _second_channel(value: Any) -> int | None:
+    return None if value is None else _channel(value)
+
+
 def _text(name: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not value:
@@ -48,7 +57,10 @@ def _text(name: str) -> Callable[[Any], str]:
     return check
 
 
-def _checkpoint(value: Any) -> Path | None:
+def _checkpoint(value: Any) -> Checkpoint:
+    if isinstance(value, list | tuple):
+        files = tuple(Path(one) for one in value)
+        return files if len(files) > 1 else (files[0] if files else None)
     return None if value is None or value == "" else Path(value)
 
 
@@ -86,6 +98,12 @@ def _flow_error(value: Any) -> float | None:
     return _number("The flow error", value, 0, math.inf, "a positive number")
 
 
+def _fusion(value: Any) -> str:
+    if value not in FUSIONS:
+        raise InputError(f"The fusion must be one of {', '.join(FUSIONS)}, not {value!r}.")
+    return str(value)
+
+
 def _region(value: Any) -> Region | None:
     if value is None:
         return None
@@ -97,6 +115,7 @@ def _region(value: Any) -> Region | None:
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "channel": _channel,
+    "second_channel": _second_channel,
     "model": _text("model"),
     "checkpoint": _checkpoint,
     "diameter": _diameter,
@@ -104,6 +123,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "probability": _probability,
     "min_size": _min_size,
     "flow_error": _flow_error,
+    "fusion": _fusion,
     "region": _region,
     "device": _text("device"),
 }
@@ -120,10 +140,12 @@ class Parameters:
     ----------
     channel : int
         Which channel to segment.
+    second_channel : int or None
+        Another one that the model is shown with it, where it takes several.
     model : str
         Name of a flow network.
-    checkpoint : Path or None
-        The model's file, where it needs one.
+    checkpoint : Path, tuple of Path or None
+        The model's file, where it needs one; some take two.
     diameter : float or None
         Of a cell, in µm where spacing is known, else in voxels of y; None: estimated.
     spacing : tuple of float or None
@@ -134,6 +156,8 @@ class Parameters:
         Voxels; None: from the diameter.
     flow_error : float or None
         Largest flow error of an instance; None: any.
+    fusion : str
+        How planes become one field in 3D: "mean", "weighted" or "xy".
     region : tuple of slice or None
         Over the label axes; None: everything.
     device : str
@@ -148,19 +172,27 @@ class Parameters:
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
     channel: int = 0
+    second_channel: int | None = None
     model: str = "builtin"
-    checkpoint: Path | None = None
+    checkpoint: Checkpoint = None
     diameter: float | None = None
     spacing: tuple[float, float, float] | None = None
     probability: float = 0.5
     min_size: int | None = None
     flow_error: float | None = None
+    fusion: str = "mean"
     region: Region | None = None
     device: str = "auto"
 
     def __setattr__(self, name: str, value: Any) -> None:
         check = _CHECKS.get(name)
         object.__setattr__(self, name, value if check is None else check(value))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of `checkpoint`, however many."""
+        given = self.checkpoint
+        return given if isinstance(given, tuple) else () if given is None else (given,)
 
     def as_dict(self) -> dict[str, Any]:
         """All fields by name."""

@@ -49,6 +49,8 @@ class FieldClicks:
             return "Open an image first."
         if self._session._source is None:
             return "3D clicks need a flow field: press Segment all (or Try) in the Segment dock."
+        if getattr(self._session._source.segmentation.field, "stitched", False):
+            return "Planes that are joined by overlap have no 3D flow to click in: segment in 3D."
         return ""
 
     @property
@@ -69,7 +71,7 @@ class FieldClicks:
     def prepare(self, t: int = 0) -> None:
         """Index the field of a time point, unless that was done; nothing without a field."""
         source = self._session._source
-        if source is None or self._preparing == t:
+        if source is None or self.reason or self._preparing == t:
             return
         done = self._of_present()
         if done is not None and t in done:
@@ -135,7 +137,7 @@ class FieldClicks:
             If there is no field, or it does not reach to where the click was.
         """
         source = self._session._source
-        if source is None:
+        if source is None or self.reason:
             raise InputError(self.reason)
         axes = self._session.label_axes
         t = round(positive[-1][axes.index("t")]) if "t" in axes else 0

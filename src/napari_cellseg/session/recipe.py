@@ -25,7 +25,8 @@ def to_recipe(parameters: Parameters, source: Path | None, version: str) -> dict
         Of napari-cellseg.
     """
     values = parameters.as_dict()
-    values["checkpoint"] = None if parameters.checkpoint is None else str(parameters.checkpoint)
+    files = [str(file) for file in parameters.files]
+    values["checkpoint"] = files if len(files) > 1 else files[0] if files else None
     values["spacing"] = None if parameters.spacing is None else list(parameters.spacing)
     if parameters.region is not None:
         values["region"] = [[part.start, part.stop] for part in parameters.region]

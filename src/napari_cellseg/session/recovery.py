@@ -46,7 +46,8 @@ class SessionRecovery(SessionRecipes):
 
         def land(document: LabelDocument) -> None:
             shape, axes = self.label_shape, self.label_axes
-            if (document.labels.shape, document.axes) != (shape, axes):
+            fits = (document.labels.shape, document.axes) == (shape, axes)
+            if not fits and not self._made_room(document):
                 found = f"{document.labels.shape} ({', '.join(document.axes)})"
                 image = document.meta.get("image") or "another image"
                 document.close()
@@ -64,7 +65,14 @@ class SessionRecovery(SessionRecipes):
             self._set_saved(None, True)
             steps = len(document.history)
             self._idle_text = f"recovered, with {steps} step{'' if steps == 1 else 's'}"
-            for sentence in (document.read_only, *document.notices):
+            field = document.meta.get("field")
+            kept = (
+                f"The flow field of these cells was saved as {field}: open it to move the sliders "
+                "again."
+                if field and Path(field).is_dir()
+                else ""
+            )
+            for sentence in (document.read_only, *document.notices, kept):
                 if sentence:
                     self._notice(sentence)
 
@@ -76,6 +84,10 @@ class SessionRecovery(SessionRecipes):
             lane="files",
             priority=Priority.VIEW,
         )
+
+    def _made_room(self, document: LabelDocument) -> bool:
+        """Turn to the part of the image that a document is of; see `SessionRegions`."""
+        return False
 
     def forget(self, folder: str | Path) -> None:
         """Delete a document for good.

@@ -103,7 +103,9 @@ class ReviewFollowing(ReviewState):
         session = self.session
         for run in (session._applied, session._source):
             flow = None if run is None or run.region is not None else run.segmentation.field
-            if isinstance(flow, FlowField) and tuple(flow.shape) == session.label_shape:
+            if not isinstance(flow, FlowField) or flow.stitched:
+                continue  # planes that are joined by overlap have no 3D flow
+            if tuple(flow.shape) == session.label_shape:
                 return flow
         return None
 

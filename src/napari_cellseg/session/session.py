@@ -10,14 +10,15 @@ from napari_cellseg.session.operations import Applied, Landed, inside
 from napari_cellseg.session.prompting import Prompting
 from napari_cellseg.session.records import Proposal, Run
 from napari_cellseg.session.reviewing import Reviewing
-from napari_cellseg.session.session_labels import SessionLabels, cells
+from napari_cellseg.session.session_labels import cells
+from napari_cellseg.session.session_stores import SessionStores
 from napari_cellseg.worker import Deliver, InferenceWorker, Job, Priority
 
 if TYPE_CHECKING:
     from napari_cellseg.flows import Segmentation
 
 
-class Session(SessionLabels):
+class Session(SessionStores):
     """The state of one viewer (or of one headless run) and what can be done with it.
 
     `deliver` takes a call to the thread that may use results: by default the worker's own, in a
@@ -92,6 +93,8 @@ class Session(SessionLabels):
                 self.parameters.diameter = None  # a length in the other unit
             if self.parameters.channel >= volume.n_channels:
                 self.parameters.channel = 0
+            if (self.parameters.second_channel or 0) >= volume.n_channels:
+                self.parameters.second_channel = None
             self.parameters.region = None
             self.volume_changed.emit(volume)
             self.proposal_changed.emit(None)
@@ -252,6 +255,9 @@ class Session(SessionLabels):
     def _run_arguments(self) -> dict[str, Any]:
         values = self.parameters.as_dict()
         del values["spacing"], values["region"]
+        second = values.pop("second_channel")
+        if second is not None and second != values["channel"]:
+            values["channel"] = (values["channel"], second)
         return {**values, "volume": self._spaced()}
 
     def _propose(self, run: Run, kind: Literal["try", "relabel", "segment"]) -> None:

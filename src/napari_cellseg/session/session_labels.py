@@ -85,6 +85,7 @@ class SessionLabels(SessionRecovery):
         `cancel` does.
         """
         self._need("save")
+        self._check_target(Path(path))
         if self.proposal is not None:
             self._notice_for_now(
                 "The proposal is not part of the saved file: press Apply first to save it."
@@ -171,6 +172,9 @@ class SessionLabels(SessionRecovery):
                     self.document.replace(np.ascontiguousarray(taken), "foreign", "another tool")
             if self.document is not None and self.document.absorb() is None:
                 self._refresh()
+
+    def _check_target(self, path: Path) -> None:
+        """Refuse to save to a place; see `SessionRegions`."""
 
     def _land(self, merged: Merged, prepared: LabelDocument | Replacement, run: Run) -> None:
         """Make merged labels the working ones: of a new document, or as a step of the present."""

@@ -27,6 +27,8 @@ _YES = Availability(True)
 _NO_IMAGE = Availability(False, "Open an image first.")
 _RUNS = Availability(False, "A segmentation is running; wait for it or cancel it.")
 
+RUNNING = {"segment", "segment_region", "segment_store"}
+"""Verbs that take the network for long."""
 DOING = {
     "open": "opening",
     "try": "trying",
@@ -42,6 +44,12 @@ DOING = {
     "everything": "finding everything",
     "picture": "drawing",
     "download": "downloading",
+    "open_region": "opening the region",
+    "write_back": "writing back",
+    "segment_region": "segmenting the region",
+    "segment_store": "blockwise",
+    "save_field": "saving the field",
+    "open_field": "opening the field",
 }
 
 
@@ -144,7 +152,8 @@ class SessionState:
         ----------
         verb : str
             "open", "try", "segment", "relabel", "apply", "discard", "undo", "redo", "edit",
-            "save", "adopt", "cancel" or "estimate_diameter".
+            "save", "adopt", "cancel", "estimate_diameter", "segment_region", "open_region",
+            "write_back", "segment_store", "save_field" or "open_field".
 
         Raises
         ------
@@ -158,7 +167,7 @@ class SessionState:
             return _YES if present else Availability(False, reason)
 
         image = _YES if self.volume is not None else _NO_IMAGE
-        network = _RUNS if image and "segment" in self._jobs else image
+        network = _RUNS if image and RUNNING & self._jobs.keys() else image
         applying, document = "apply" in self._jobs, self.document
         proposed = need(self.proposal is not None, "There is no proposal: try or segment first.")
         if applying:

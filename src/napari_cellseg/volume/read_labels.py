@@ -16,6 +16,7 @@ from napari_cellseg.volume.label_values import to_labels
 from napari_cellseg.volume.memory import check_memory
 from napari_cellseg.volume.ome_xml import NAMESPACE
 from napari_cellseg.volume.ome_zarr import CELLS, LABELS, find_image, label_names
+from napari_cellseg.volume.patch_commit import settle
 from napari_cellseg.volume.read import existing_path, read_volume, volume_of, zarr_where
 from napari_cellseg.volume.spacing import Spacing
 from napari_cellseg.volume.tiff import recipe_of_tiff
@@ -97,6 +98,7 @@ def open_labels(path: str | os.PathLike[str]) -> tuple[Volume, dict[str, Any]]:
     if location.is_dir() and is_zarr(location) and not is_array(location):
         volume, recipe = _from_zarr(location)
     else:
+        settle(location)
         volume = read_volume(location)
         recipe = recipe_of_tiff(location) if location.is_file() else None
     if "c" in volume.axes:
@@ -108,18 +110,29 @@ def open_labels(path: str | os.PathLike[str]) -> tuple[Volume, dict[str, Any]]:
     return volume, metadata if isinstance(metadata, dict) else {}
 
 
-def _from_zarr(path: Path) -> tuple[Volume, dict[str, Any] | None]:
-    where = zarr_where(path)
+def labels_folder(path: Path) -> Path:
+    """Folder of the labels in a zarr group: inside an image, or the group itself.
+
+    Raises
+    ------
+    InputError
+        If the image holds several and none has the usual name.
+    """
     names = label_names(path) if path.name != LABELS else []
     if len(names) > 1 and CELLS not in names:
         raise InputError(
-            f"{where} holds the labels {', '.join(map(repr, names))}: "
+            f"{zarr_where(path)} holds the labels {', '.join(map(repr, names))}: "
             "pass the folder of one of them."
         )
-    folder = path / LABELS / (CELLS if CELLS in names else names[0]) if names else path
-    image = find_image(folder, where)
+    return path / LABELS / (CELLS if CELLS in names else names[0]) if names else path
+
+
+def _from_zarr(path: Path) -> tuple[Volume, dict[str, Any] | None]:
+    where = zarr_where(path)
+    image = find_image(labels_folder(path), where)
     if image is None:
         return read_volume(path), None
+    settle(image.group)
     return volume_of(image, image.arrays(where)[0], path, None, None), image.attributes.get(
         NAMESPACE
     )

@@ -14,11 +14,12 @@ import numpy as np
 from napari_cellseg.errors import Cancelled, InputError, StorageError
 from napari_cellseg.volume.atomic import replacing
 from napari_cellseg.volume.axes import DEFAULTS, ORDER, parse_axes
+from napari_cellseg.volume.pyramid import LabelImage
 from napari_cellseg.volume.read import title
 from napari_cellseg.volume.spacing import Spacing, check_spacing
 from napari_cellseg.volume.volume import Volume
 from napari_cellseg.volume.write_tiff import write_tiff
-from napari_cellseg.volume.write_zarr import LabelImage, write_zarr
+from napari_cellseg.volume.write_zarr import write_zarr
 
 SUFFIXES = (".tif", ".tiff", ".zarr")
 """Suffixes that :func:`write_labels` understands (also ``.ome.tif``, ``.ome.zarr``)."""

@@ -2,64 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_cellseg.errors import StorageError
 from napari_cellseg.volume.atomic import replacing
-from napari_cellseg.volume.label_values import as_labels
 from napari_cellseg.volume.ome_xml import NAMESPACE
 from napari_cellseg.volume.ome_zarr import CELLS, LABELS, find_image, label_names
+from napari_cellseg.volume.pyramid import (
+    VERSION,
+    LabelImage,
+    Level,
+    levels_of,
+    multiscale,
+    write_cells_group,
+    write_group,
+    write_level,
+)
 from napari_cellseg.volume.zarr_store import attributes, is_array, is_zarr, zarr_format
-
-VERSION = "0.5"
-_CHUNK = {"t": 1, "z": 64, "y": 128, "x": 128}
-_CHUNK_2D = {"t": 1, "y": 512, "x": 512}
-_SMALLEST_LEVEL = 256  # a level whose planes fit into this square is the last
-
-
-@dataclass(frozen=True)
-class LabelImage:
-    """Labels to be written, with what is said about them.
-
-    Attributes
-    ----------
-    labels : array of int
-        numpy, dask or zarr, in the order of `axes`.
-    axes : str
-        ``yx``, ``zyx``, ``tyx`` or ``tzyx``.
-    spacing : mapping
-        Voxel size by spatial axis, in µm or relative.
-    known : bool
-        Whether `spacing` is in µm.
-    recipe : mapping
-        JSON-able; stored under ``napari-cellseg``.
-    name : str
-        Title.
-    """
-
-    labels: Any
-    axes: str
-    spacing: Mapping[str, float]
-    known: bool
-    recipe: Mapping[str, Any]
-    name: str
 
 
 def write_zarr(
     path: Path, image: LabelImage, *, overwrite: bool, check: Callable[[], None]
 ) -> None:
-    """Write labels to the store `path`.
-
-    A new store holds only labels; its root describes the same arrays as an image, so that any
-    OME-Zarr reader shows them. If `path` is an OME-Zarr 0.5 image, the labels are added inside it
-    and its image is not touched.
+    """Write labels to the store `path`; see `place_cells`.
 
     Parameters
     ----------
@@ -77,10 +45,57 @@ def write_zarr(
     StorageError
         If it cannot be written, or `path` holds something that is not ours to replace.
     """
-    if not path.exists():
+
+    def make(folder: Path) -> Sequence[Level]:
+        return _write_cells(folder, image, check)
+
+    place_cells(path, image, make, overwrite=overwrite)
+
+
+#: Makes the group of the cells in a folder that does not exist yet, and tells its levels.
+Make = Callable[[Path], Sequence[Level]]
+
+
+def place_cells(path: Path, image: LabelImage, make: Make, *, overwrite: bool) -> None:
+    """Put the labels that `make` writes into the store `path`, whole or not at all.
+
+    A new store holds only labels; its root describes the same arrays as an image, so that any
+    OME-Zarr reader shows them. If `path` is an OME-Zarr 0.5 image, the labels are added inside it
+    and its image is not touched.
+
+    Parameters
+    ----------
+    path : Path
+        Store to create, or the store of an image.
+    image : LabelImage
+        What is written.
+    make : callable
+        Makes the group in the folder that it is given.
+    overwrite : bool
+        Whether labels that are there already may be replaced.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written, or `path` holds something that is not ours to replace.
+    """
+    if check_target(path, overwrite=overwrite):
+        _add_to_image(path, make, overwrite)
+    else:
         with replacing(path, overwrite=overwrite) as temporary:
-            _write_store(temporary, image, check)
-        return
+            _write_store(temporary, image, make)
+
+
+def check_target(path: Path, *, overwrite: bool) -> bool:
+    """Whether labels for `path` are added to an image there, instead of being a store of their own.
+
+    Raises
+    ------
+    StorageError
+        If `path` holds something that is not ours to replace, or may not be replaced.
+    """
+    if not path.exists():
+        return False
     if not overwrite and not _is_image(path):
         raise StorageError(f"{str(path)!r} exists: pass overwrite=True to replace it.")
     if _is_ours(path):
@@ -90,20 +105,22 @@ def write_zarr(
                 f"{str(path)!r} also holds the labels {', '.join(others)}, so it is not replaced: "
                 "choose another name."
             )
-        with replacing(path, overwrite=overwrite) as temporary:
-            _write_store(temporary, image, check)
-    elif not _is_image(path):
+        return False
+    if not _is_image(path):
         raise StorageError(
             f"{str(path)!r} is not a label store that napari-cellseg wrote, so it is not replaced: "
             "choose another name."
         )
-    elif zarr_format(path) != 3:
+    if zarr_format(path) != 3:
         raise StorageError(
             f"{str(path)!r} is an OME-Zarr 0.4 image, which cannot hold labels of version "
             f"{VERSION}: choose another name."
         )
-    else:
-        _add_to_image(path, image, overwrite, check)
+    if not overwrite and (path / LABELS / CELLS).exists():
+        raise StorageError(
+            f"{str(path / LABELS / CELLS)!r} exists: pass overwrite=True to replace it."
+        )
+    return True
 
 
 def _is_ours(path: Path) -> bool:
@@ -117,22 +134,20 @@ def _is_image(path: Path) -> bool:
     return found is not None and found.group == path and not found.is_labels
 
 
-def _write_store(folder: Path, image: LabelImage, check: Callable[[], None]) -> None:
-    paths = _write_labels_group(folder / LABELS, image, check)
-    ome = {"version": VERSION, "multiscales": [_multiscale(image, paths, f"{LABELS}/{CELLS}/")]}
-    _write_group(folder, {"ome": ome, NAMESPACE: dict(image.recipe)})
+def _write_store(folder: Path, image: LabelImage, make: Make) -> None:
+    levels = _write_labels_group(folder / LABELS, make)
+    ome = {"version": VERSION, "multiscales": [multiscale(image, levels, f"{LABELS}/{CELLS}/")]}
+    write_group(folder, {"ome": ome, NAMESPACE: dict(image.recipe)})
 
 
-def _add_to_image(
-    path: Path, image: LabelImage, overwrite: bool, check: Callable[[], None]
-) -> None:
+def _add_to_image(path: Path, make: Make, overwrite: bool) -> None:
     labels = path / LABELS
     if not is_zarr(labels):
         with replacing(labels, overwrite=False) as temporary:
-            _write_labels_group(temporary, image, check)
+            _write_labels_group(temporary, make)
         return
     with replacing(labels / CELLS, overwrite=overwrite) as temporary:
-        _write_cells(temporary, image, check)
+        make(temporary)
     found = attributes(labels)
     ome = found.get("ome", {})
     names = [*ome.get("labels", [])]
@@ -146,112 +161,18 @@ def _add_to_image(
             temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
 
 
-def _write_labels_group(folder: Path, image: LabelImage, check: Callable[[], None]) -> list[_Level]:
-    levels = _write_cells(folder / CELLS, image, check)
-    _write_group(folder, {"ome": {"version": VERSION, "labels": [CELLS]}})
+def _write_labels_group(folder: Path, make: Make) -> Sequence[Level]:
+    folder.mkdir(parents=True)
+    levels = make(folder / CELLS)
+    write_group(folder, {"ome": {"version": VERSION, "labels": [CELLS]}})
     return levels
 
 
-def _write_cells(folder: Path, image: LabelImage, check: Callable[[], None]) -> list[_Level]:
-    levels = list(_levels(image))
+def _write_cells(folder: Path, image: LabelImage, check: Callable[[], None]) -> list[Level]:
+    levels = list(levels_of(image))
     folder.mkdir(parents=True)
     previous: Any = None
     for level in levels:
-        previous = _write_level(folder / level.name, image, level, previous, check)
-    ome = {
-        "version": VERSION,
-        "multiscales": [_multiscale(image, levels, "")],
-        "image-label": {"version": VERSION, "source": {"image": "../../"}},
-    }
-    _write_group(folder, {"ome": ome, NAMESPACE: dict(image.recipe)})
+        previous = write_level(folder / level.name, image, level, previous, check)
+    write_cells_group(folder, image, levels)
     return levels
-
-
-@dataclass(frozen=True)
-class _Level:
-    name: str
-    shape: tuple[int, ...]
-    step: tuple[int, ...]  # from the level before
-    factor: tuple[int, ...]  # from the finest
-
-
-def _levels(image: LabelImage) -> Iterator[_Level]:
-    """Halve y and x, and z once its spacing is no longer the coarser, until a plane is small."""
-    shape = tuple(int(n) for n in image.labels.shape)
-    factor = step = (1,) * len(shape)
-    for index in itertools.count():
-        yield _Level(str(index), shape, step, factor)
-        if max(shape[-2:]) <= _SMALLEST_LEVEL:
-            return
-        size = {a: image.spacing.get(a, 1.0) * f for a, f in zip(image.axes, factor, strict=True)}
-        fine = 1.5 * min(size["y"], size["x"])
-        step = tuple(
-            2 if n > 1 and (axis in "yx" or (axis == "z" and size["z"] <= fine)) else 1
-            for axis, n in zip(image.axes, shape, strict=True)
-        )
-        shape = tuple(-(-n // s) for n, s in zip(shape, step, strict=True))
-        factor = tuple(f * s for f, s in zip(factor, step, strict=True))
-
-
-def _write_level(
-    folder: Path, image: LabelImage, level: _Level, previous: Any, check: Callable[[], None]
-) -> Any:
-    import zarr
-    from zarr.codecs import BloscCodec
-
-    chunk = _CHUNK if "z" in image.axes else _CHUNK_2D
-    chunks = tuple(min(chunk[axis], n) for axis, n in zip(image.axes, level.shape, strict=True))
-    array = zarr.create_array(
-        folder,
-        shape=level.shape,
-        dtype=np.uint32,
-        chunks=chunks,
-        compressors=BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"),
-        fill_value=0,
-        zarr_format=3,
-        dimension_names=tuple(image.axes),
-    )
-    source = image.labels if previous is None else previous
-    # Whole rows of chunks at a time, so that no chunk is written twice.
-    blocks = (*chunks[:-1], level.shape[-1])
-    for start in itertools.product(*map(range, (0,) * len(blocks), level.shape, blocks)):
-        check()
-        stop = [min(a + b, n) for a, b, n in zip(start, blocks, level.shape, strict=True)]
-        target = tuple(map(slice, start, stop))
-        # Every second voxel, never an average: an average of two ids would be a third.
-        origin = tuple(
-            slice(a * s, b * s, s) for a, b, s in zip(start, stop, level.step, strict=True)
-        )
-        array[target] = as_labels(np.asarray(source[origin]), "the labels")
-    return array
-
-
-def _multiscale(image: LabelImage, levels: list[_Level], prefix: str) -> dict[str, Any]:
-    axes: list[dict[str, str]] = []
-    for axis in image.axes:
-        entry = {"name": axis, "type": "time" if axis == "t" else "space"}
-        if image.known and axis != "t":
-            entry["unit"] = "micrometer"
-        axes.append(entry)
-    datasets = [
-        {
-            "path": prefix + level.name,
-            "coordinateTransformations": [
-                {
-                    "type": "scale",
-                    "scale": [
-                        float(image.spacing.get(axis, 1.0) * factor)
-                        for axis, factor in zip(image.axes, level.factor, strict=True)
-                    ],
-                }
-            ],
-        }
-        for level in levels
-    ]
-    return {"name": CELLS, "axes": axes, "datasets": datasets, "type": "nearest"}
-
-
-def _write_group(folder: Path, found: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    document = {"zarr_format": 3, "node_type": "group", "attributes": found}
-    (folder / "zarr.json").write_text(json.dumps(document, indent=2), encoding="utf-8")

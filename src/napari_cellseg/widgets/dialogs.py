@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 _IMAGES = "Images (*.tif *.tiff *.ome.tif *.ome.tiff);;All files (*)"
 _LABELS = "Labels (*.tif *.tiff *.npy);;All files (*)"
+_MODELS = "Models (*.pth *.pt *.safetensors *.ckpt);;All files (*)"
 _SAVE = {
     "OME-Zarr (*.ome.zarr *.zarr)": ".ome.zarr",
     "OME-TIFF (*.ome.tif *.tif *.tiff)": ".ome.tif",
@@ -39,6 +40,48 @@ def ask_label_folder(parent: QWidget) -> Path | None:
     return Path(chosen) if chosen else None
 
 
+def ask_model_files(parent: QWidget, several: bool) -> tuple[Path, ...]:
+    """Ask for the file of a network's weights, or for several; none where it was cancelled."""
+    if several:
+        files, _ = QFileDialog.getOpenFileNames(parent, "Choose the model's files", "", _MODELS)
+        return tuple(map(Path, files))
+    chosen, _ = QFileDialog.getOpenFileName(parent, "Choose the model's file", "", _MODELS)
+    return (Path(chosen),) if chosen else ()
+
+
+def ask_store_path(parent: QWidget, suggestion: Path) -> Path | None:
+    """Ask for the OME-Zarr store to segment into; one that exists only if it may be replaced."""
+    kind = "OME-Zarr (*.ome.zarr *.zarr)"
+    chosen, _ = QFileDialog.getSaveFileName(parent, "Segment into a store", str(suggestion), kind)
+    if not chosen:
+        return None
+    path = Path(chosen if chosen.lower().endswith(".zarr") else f"{chosen}.ome.zarr")
+    return path if not path.exists() or agrees_to_replace(parent, path) else None
+
+
+def ask_label_store(parent: QWidget) -> Path | None:
+    """Ask for the store with the labels of the whole image."""
+    chosen = QFileDialog.getExistingDirectory(parent, "Choose the label store of this image")
+    return Path(chosen) if chosen else None
+
+
+def ask_save_field(parent: QWidget, suggestion: Path) -> Path | None:
+    """Ask where to save a flow field; one that exists only if it may be replaced."""
+    chosen, _ = QFileDialog.getSaveFileName(
+        parent, "Save the flow field", str(suggestion), "Flow field (*.field.zarr)"
+    )
+    if not chosen:
+        return None
+    path = Path(chosen if chosen.lower().endswith(".zarr") else f"{chosen}.field.zarr")
+    return path if not path.exists() or agrees_to_replace(parent, path) else None
+
+
+def ask_open_field(parent: QWidget) -> Path | None:
+    """Ask for the folder of a flow field."""
+    chosen = QFileDialog.getExistingDirectory(parent, "Open a flow field (a .zarr folder)")
+    return Path(chosen) if chosen else None
+
+
 def ask_save_path(parent: QWidget, suggestion: Path) -> Path | None:
     """Ask where to save labels; a name without a known suffix gets that of the chosen kind.
 
@@ -57,8 +100,8 @@ def ask_save_path(parent: QWidget, suggestion: Path) -> Path | None:
 
 
 def agrees_to_replace(parent: QWidget, path: Path) -> bool:
-    """Ask whether cells that were saved before may be replaced."""
+    """Ask whether what was saved before may be replaced."""
     answer = QMessageBox.question(
-        parent, "Save the cells", f"{path.name} exists already. Replace the cells in it?"
+        parent, "Replace it?", f"{path.name} exists already. Replace what is in it?"
     )
     return answer == QMessageBox.StandardButton.Yes

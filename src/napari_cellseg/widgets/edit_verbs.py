@@ -278,6 +278,8 @@ class EditVerbs:
             tuple(segmentation.field.spatial_shape) != document.labels.shape[document.timed :]
         ):
             return "The flow field covers a part of the image only: segment all of it."
+        if getattr(segmentation.field, "stitched", False):
+            return "Planes that are joined by overlap have no 3D flow: segment in 3D."
         return ""
 
     def _of_all(self, verb: str, keys: Sequence[Key], **options: Any) -> None:

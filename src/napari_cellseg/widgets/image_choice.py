@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_cellseg.errors import CellsegError
+from napari_cellseg.session.crops import crop_of
 from napari_cellseg.widgets import dialogs
 from napari_cellseg.widgets.image_layers import (
     LayerAxes,
@@ -24,14 +25,18 @@ from napari_cellseg.widgets.image_layers import (
     layer_volume,
     set_spacing,
 )
-from napari_cellseg.widgets.session_layers import METADATA, PICTURE, SessionLayers
-from napari_cellseg.widgets.volume_layers import add_volume
+from napari_cellseg.widgets.session_layers import METADATA, PICTURE, STORE, SessionLayers
+from napari_cellseg.widgets.volume_layers import add_crop, add_volume
 
 if TYPE_CHECKING:
     from napari.viewer import ViewerModel
 
     from napari_cellseg.session import Session
     from napari_cellseg.volume import Volume
+
+
+_NO_IMAGES = (PICTURE, STORE)
+"""Roles of Image layers that show something else than an image."""
 
 
 class ImageSection(Protocol):
@@ -254,7 +259,7 @@ class ImageChoice(QObject):
     def _images(self) -> list[Image]:
         viewer = self._viewer()
         layers = [] if viewer is None else [x for x in viewer.layers if isinstance(x, Image)]
-        return [x for x in layers if x.metadata.get(METADATA, {}).get("role") != PICTURE]
+        return [x for x in layers if x.metadata.get(METADATA, {}).get("role") not in _NO_IMAGES]
 
     def _watch(self) -> None:
         image = self.image
@@ -297,7 +302,13 @@ class ImageChoice(QObject):
             return
         if self.image is not None and layer_volume(self.image) is volume:
             return
-        self.choose(add_volume(viewer, volume))
+        crop = crop_of(volume)
+        if crop is None:
+            layer = add_volume(viewer, volume)
+        else:
+            whole = [one for one in self._images() if known_volume(one) is crop.parent]
+            layer = add_crop(viewer, volume, crop, whole[0] if whole else None)
+        self.choose(layer)
         self.refresh()
 
     def _on_image(self, index: int) -> None:

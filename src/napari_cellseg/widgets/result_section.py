@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from napari_cellseg.widgets.form import ActionButton, Form
+from napari_cellseg.widgets.form import ActionButton, Available, Form
 from napari_cellseg.widgets.scales import LogitScale, LogScale
 from napari_cellseg.widgets.slider import ValueSlider
 
@@ -20,6 +21,8 @@ class ResultSection(QWidget):
     discard = Signal()
     undo = Signal()
     save = Signal()
+    save_field = Signal()
+    open_field = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,6 +50,19 @@ class ResultSection(QWidget):
         )
         self.adopt_menu = QMenu(self)
         self.adopt_button.setMenu(self.adopt_menu)
+        self.field_button = ActionButton(
+            "Field",
+            "The flow field is what the sliders act on. Save it beside the cells, or open one: the "
+            "sliders work again, without running the model.",
+        )
+        field_menu = QMenu(self)
+        self.field_button.setMenu(field_menu)
+        self.save_field_action = QAction("Save field…", field_menu)
+        self.open_field_action = QAction("Open field…", field_menu)
+        self.save_field_action.triggered.connect(lambda: self.save_field.emit())
+        self.open_field_action.triggered.connect(lambda: self.open_field.emit())
+        field_menu.addActions([self.save_field_action, self.open_field_action])
+        field_menu.setToolTipsVisible(True)
         self.save_button = ActionButton("Save…", "Save the cells as OME-Zarr or OME-TIFF.")
         form = Form()
         form.add_row("probability", self.probability)
@@ -54,7 +70,7 @@ class ResultSection(QWidget):
         first, second = QHBoxLayout(), QHBoxLayout()
         for button in (self.apply_button, self.discard_button, self.undo_button):
             first.addWidget(button)
-        for button in (self.adopt_button, self.save_button):
+        for button in (self.adopt_button, self.field_button, self.save_button):
             second.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -70,6 +86,12 @@ class ResultSection(QWidget):
         self.discard_button.clicked.connect(self.discard)
         self.undo_button.clicked.connect(self.undo)
         self.save_button.clicked.connect(self.save)
+
+    def show_field(self, save: Available, open: Available) -> None:
+        """Show whether a field can be saved and opened, and why not."""
+        for action, available in ((self.save_field_action, save), (self.open_field_action, open)):
+            action.setEnabled(available.ok)
+            action.setToolTip("" if available.ok else f"Not now: {available.reason}")
 
     def set_sliders_enabled(self, reason: str) -> None:
         """Enable the sliders, or say why they cannot be moved."""

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QHideEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cellseg.networks import available_networks
 from napari_cellseg.widgets.model_section import ModelSection
+from napari_cellseg.widgets.region_run import RegionRun
+from napari_cellseg.widgets.region_section import RegionSection
 from napari_cellseg.widgets.result_section import ResultSection
 from napari_cellseg.widgets.segment_run import SegmentRun
 from napari_cellseg.widgets.session_dock import SessionDock
@@ -46,11 +48,21 @@ class SegmentDock(SessionDock):
         super().__init__(napari_viewer, parent)
         self.source = SourceSection()
         self.model = ModelSection()
+        self.regions = RegionSection()
         self.result = ResultSection()
-        self.build((self.source, self.model, self.result), 10)
+        what = QWidget()
+        column = QVBoxLayout(what)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(10)
+        column.addWidget(self.model)
+        column.addWidget(self.regions)
+        self.build((self.source, what, self.result), 10)
         self.run = SegmentRun(
             self._viewer_now(), self.session, self.layers, self.model, self.result, self
         )
+        viewer = self._viewer_now()
+        self.region_run = RegionRun(viewer, self.session, self.layers, self.regions, self)
+        self.region_run.failed.connect(self._on_failed)
         self.run.failed.connect(self._on_failed)
         self.run.changed.connect(self.refresh)
         self.model.show_models(available_networks(), self.session.parameters.model)
@@ -67,17 +79,20 @@ class SegmentDock(SessionDock):
         """Follow the image and the runs."""
         self.image.changed.connect(self.refresh)
         self.run.connect_session()
+        self.region_run.connect_session()
         self.image.join(self.source)
 
     def leave(self) -> None:
         """Follow them no more."""
         self.image.changed.disconnect(self.refresh)
         self.run.disconnect_session()
+        self.region_run.disconnect_session()
         self.image.leave(self.source)
 
     def stop(self) -> None:
         """Leave no timer and no measuring behind."""
         self.run.stop()
+        self.region_run.stop()
 
     # -- showing ---------------------------------------------------------------------------------
 
@@ -95,6 +110,8 @@ class SegmentDock(SessionDock):
         result.undo_button.set_available(can("undo"))
         result.adopt_button.set_available(can("adopt"), no_image)
         result.save_button.set_available(can("save"))
+        result.show_field(can("save_field"), can("open_field"))
+        self.region_run.refresh(problem)
         self._show_notices()
 
     def _show_notices(self) -> None:

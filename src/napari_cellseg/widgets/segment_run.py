@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtGui import QAction
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 RELABEL_MS = 30
 _FILE, _FOLDER = "file", "folder"
+SUGGESTION = "fusion='xy'"
+"""What the engine says where planes had better be labelled one by one."""
 
 
 class SegmentRun(QObject):
@@ -60,9 +61,13 @@ class SegmentRun(QObject):
         self._relabel_timer.setInterval(RELABEL_MS)
         self._relabel_timer.timeout.connect(self._relabel)
         self._device = ""
+        self._files: dict[str, tuple[Path, ...]] = {}
         self._follow_preferences()
         self._adoptable: list[weakref.ref[Labels]] = []
         model.model_chosen.connect(self._on_model)
+        model.file_asked.connect(self.ask_model_file)
+        model.fusion_chosen.connect(self._on_fusion)
+        model.channel_chosen.connect(self._on_second_channel)
         model.diameter_typed.connect(self._on_diameter)
         model.measure_toggled.connect(self._on_measure)
         model.try_here.connect(self.try_here)
@@ -76,6 +81,8 @@ class SegmentRun(QObject):
         result.discard.connect(self.discard)
         result.undo.connect(self.undo)
         result.save.connect(self.ask_save)
+        result.save_field.connect(self.ask_save_field)
+        result.open_field.connect(self.ask_open_field)
         result.adopt_menu.aboutToShow.connect(self._fill_adopt_menu)
         result.adopt_menu.triggered.connect(self._on_adopt)
 
@@ -84,6 +91,8 @@ class SegmentRun(QObject):
         session = self._session
         session.labels_changed.connect(self._on_labels)
         session.proposal_changed.connect(self._on_proposal)
+        session.volume_changed.connect(self._on_labels)
+        session.notices_changed.connect(self._on_notices)
         session.parameters.events.connect(self._on_parameter)
         self.show()
 
@@ -92,12 +101,16 @@ class SegmentRun(QObject):
         session = self._session
         session.labels_changed.disconnect(self._on_labels)
         session.proposal_changed.disconnect(self._on_proposal)
+        session.volume_changed.disconnect(self._on_labels)
+        session.notices_changed.disconnect(self._on_notices)
         session.parameters.events.disconnect(self._on_parameter)
 
     @property
     def problem(self) -> str:
-        """Why nothing can be segmented yet, as far as what was typed is concerned."""
-        return self._model.diameter.problem
+        """Why nothing can be segmented yet, as far as what was chosen here is concerned."""
+        parameters = self._session.parameters
+        missing = self._model.missing(parameters.model, parameters.files)
+        return self._model.diameter.problem or missing
 
     def stop(self) -> None:
         """Leave no timer and no measuring behind."""
@@ -158,7 +171,28 @@ class SegmentRun(QObject):
     # -- from the controls -----------------------------------------------------------------------
 
     def _on_model(self, name: str) -> None:
-        self._set("model", name)
+        parameters = self._session.parameters
+        self._files[parameters.model] = parameters.files  # a file is of one model only
+        if name != parameters.model:
+            self._set("checkpoint", self._files.get(name, ()))
+            self._set("model", name)
+            if not self._model.takes_channels(name):
+                self._set("second_channel", None)
+        self.changed.emit()
+
+    def ask_model_file(self) -> None:
+        """Ask for the model's file, or files."""
+        several = self._model.several_files(self._session.parameters.model)
+        files = dialogs.ask_model_files(self._model, several)
+        if files:
+            self._set("checkpoint", files)
+            self.changed.emit()
+
+    def _on_second_channel(self, channel: int | None) -> None:
+        self._set("second_channel", channel)
+
+    def _on_fusion(self, fusion: str) -> None:
+        self._set("fusion", fusion)
 
     def _on_diameter(self) -> None:
         if not self.problem:
@@ -216,6 +250,22 @@ class SegmentRun(QObject):
         if path is not None:
             self.save(path, path.exists())  # the dialog has asked before it is replaced
 
+    def ask_save_field(self) -> None:
+        """Ask where to save the flow field, and save it there."""
+        image, volume = self._layers.image, self._session.volume
+        source = volume.source if volume is not None else None
+        folder = source.parent if source is not None else Path.home()
+        name = image.name if image is not None else "image"
+        path = dialogs.ask_save_field(self._result, folder / f"{name}.field.zarr")
+        if path is not None:
+            self._do(lambda: self._session.save_field(path, overwrite=path.exists()))
+
+    def ask_open_field(self) -> None:
+        """Ask for a flow field, and open it."""
+        path = dialogs.ask_open_field(self._result)
+        if path is not None:
+            self._do(self._session.open_field, path)
+
     def _fill_adopt_menu(self) -> None:
         menu = self._result.adopt_menu
         menu.clear()
@@ -271,7 +321,15 @@ class SegmentRun(QObject):
         """Show the parameters in force and what the last run made of them."""
         parameters, segmentation = self._session.parameters, self._session.segmentation
         used = segmentation.parameters if segmentation is not None else {}
-        self._model.show_model(parameters.model)
+        self._model.show_model(parameters.model, parameters.files)
+        volume = self._session.volume
+        names = () if volume is None or volume.rgb else volume.channels
+        self._model.show_channels(
+            names, parameters.model, parameters.channel, parameters.second_channel
+        )
+        suggested = any(SUGGESTION in sentence for sentence in self._session.notices)
+        deep = "z" in self._session.label_axes
+        self._model.show_fusion(parameters.fusion, deep, suggested)
         self._model.show_diameter(parameters.diameter, self._session.unit, used.get("diameter"))
         self._result.probability.set_value(parameters.probability)
         size = parameters.min_size if parameters.min_size is not None else used.get("min_size")
@@ -281,7 +339,10 @@ class SegmentRun(QObject):
     def _on_parameter(self, info: Any) -> None:
         self.show()
 
-    def _on_labels(self, labels: np.ndarray | None) -> None:
+    def _on_labels(self, labels: Any) -> None:
+        self.show()
+
+    def _on_notices(self, notices: tuple[str, ...]) -> None:
         self.show()
 
     def _on_proposal(self, proposal: Proposal | None) -> None:

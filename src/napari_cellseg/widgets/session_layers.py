@@ -32,6 +32,8 @@ PICTURE = "picture"
 """Role of the layer with what a model sees."""
 PREVIEW = "preview"
 """Role of the layers that show what is open."""
+STORE = "store"
+"""Role of the layers that show what is on disk only."""
 
 
 class SessionLayers:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_cellseg.volume import Volume
 
 
-def _network(context: JobContext, model: str, checkpoint: Path | None, device: str) -> Any:
+def _network(context: JobContext, model: str, checkpoint: Any, device: str) -> Any:
     """Load a flow network, or take the one that all sessions share."""
     from napari_cellseg.networks import load_network
 
@@ -35,7 +35,7 @@ def segment(
     *,
     volume: Volume,
     model: str = "builtin",
-    checkpoint: Path | None = None,
+    checkpoint: Any = None,
     device: str = "auto",
     **parameters: Any,
 ) -> Segmentation:
@@ -140,7 +140,7 @@ def estimate_diameter(
     volume: Volume,
     channel: int = 0,
     model: str = "builtin",
-    checkpoint: Path | None = None,
+    checkpoint: Any = None,
     device: str = "auto",
 ) -> float:
     """Estimate the diameter of the cells (µm where spacing is known, else voxels of y).

@@ -33,7 +33,7 @@ def unfilled(build: Callable[[], Any]) -> Any:
     """Build a module whose large weights are not filled: memory that nobody has touched costs none.
 
     Torch's "meta" device would do the same, but what a module computes there while it is made has
-    torch import its compiler, and with that Triton: see `.sam_modules` for the harm.
+    torch import its compiler, and with that Triton: see `.lone_module` for the harm.
 
     Parameters
     ----------
