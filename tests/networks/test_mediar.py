@@ -181,6 +181,19 @@ def test_files_that_are_no_checkpoint_of_it(tmp_path: Path) -> None:
         load_network("mediar", file, "cpu", precision="half")
 
 
+@pytest.mark.parametrize("name", ["mediar", "cellpose-sam"])
+def test_a_file_that_wants_to_run_code_is_refused(tmp_path: Path, name: str) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "owned",))
+
+    file = tmp_path / "model.pth"
+    torch.save({"encoder.norm1.weight": Hostile()}, file)
+    with pytest.raises(ModelError, match="wants to run code"):
+        load_network(name, file, "cpu")
+    assert not (tmp_path / "owned").exists()
+
+
 class Constant(nn.Module):
     def __init__(self, value: float) -> None:
         super().__init__()

@@ -71,37 +71,41 @@ def list_runs(
     # parts begin with a row
     rows = parts_of(depth * height, threads, 64)
     starts = np.array([first for first, _ in rows] + [depth * height], np.int64) * width
-    cuts = np.searchsorted(voxels, starts)
+    cuts = np.searchsorted(voxels, starts.astype(voxels.dtype))  # of another type it copies voxels
     inputs = (voxels, terminal, logits, lengths, words, np.float32(threshold))
 
-    def listed(k: int) -> Runs:
+    def listed(k: int) -> list[NDArray[np.int32] | NDArray[np.int64]]:
         count = int(cuts[k + 1] - cuts[k])
         room = max(64, count // 4)
         while True:
-            out = np.empty((5, room), np.int32)
+            first, left, right, basin, length = (np.empty(room, np.int32) for _ in range(5))
             sums = np.empty(room, np.int64)
             row = np.empty(rows[k][1] - rows[k][0], np.int32)
             part = (int(cuts[k]), int(cuts[k + 1]), rows[k][0])
-            first, left, right, basin, length = out
             flat = canvas.reshape(-1)
             used = _list(
                 *inputs, flat, split, width, *part, first, left, right, basin, length, sums, row
             )
             if used >= 0:
-                first, left, right, basin, length = out[:, :used]
-                return Runs(first, left, right, basin, length, sums[:used], row)
+                columns = (first, left, right, basin, length, sums)
+                return [column[:used] for column in columns] + [row]
             room = count  # each voxel a run of its own
 
     parts = run_chunks(listed, range(len(rows)), threads)
-    before = np.cumsum([0] + [part.first.size for part in parts])
-    row = [part.row + begin for part, begin in zip(parts, before, strict=False)]
+    before = np.cumsum([0] + [len(part[0]) for part in parts])
+    row = [part.pop() + begin for part, begin in zip(parts, before, strict=False)]
+    # column by column, so that no more than one of them is there twice
+    logit = np.concatenate([part.pop() for part in parts])
+    length, basin, right, left, first = (
+        np.concatenate([part.pop() for part in parts]) for _ in range(5)
+    )
     return Runs(
-        first=np.concatenate([part.first for part in parts]),
-        left=np.concatenate([part.left for part in parts]),
-        right=np.concatenate([part.right for part in parts]),
-        basin=np.concatenate([part.basin for part in parts]),
-        length=np.concatenate([part.length for part in parts]),
-        logit=np.concatenate([part.logit for part in parts]),
+        first=first,
+        left=left,
+        right=right,
+        basin=basin,
+        length=length,
+        logit=logit,
         row=np.concatenate([*row, before[-1:]]).astype(np.int32),
     )
 

@@ -34,6 +34,8 @@ class FrameLabels:
         Voxels of the smallest instance.
     threads : int, optional
         Number of threads; by default one per core. The result does not depend on it.
+    unite : bool
+        Whether basins that are parts of one cell become one instance; else each is its own.
 
     Attributes
     ----------
@@ -53,6 +55,8 @@ class FrameLabels:
         threshold: float,
         min_size: int,
         threads: int | None = None,
+        *,
+        unite: bool = True,
     ) -> None:
         from napari_cellseg.flows import _run_pieces, _runs
 
@@ -62,7 +66,9 @@ class FrameLabels:
         self.rejected: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
         self._threads = threads
         voxels = integration.voxels
-        self._runs, self._label, seeds = _united(integration, threshold, self.canvas, threads)
+        self._runs, self._label, seeds = _united(
+            integration, threshold, self.canvas, threads, unite
+        )
         runs = self._runs
         lost, lost_size, highest = _run_pieces.pieces(
             runs, self._label, self.shape[1], len(seeds) - 1, max(1, min_size), threads
@@ -86,9 +92,11 @@ class FrameLabels:
         _runs.paint(voxels, runs, self._label, self.canvas, threads)
         self._fill()
 
-    def check_flow(self, field: "FlowField", limit: float | None) -> None:
-        """Measure flow errors, and drop instances above `limit`."""
+    def check_flow(self, field: "FlowField", limit: float | None, min_size: int) -> None:
+        """Measure flow errors; of instances above `limit` keep the parts that pass alone."""
         from napari_cellseg.flows import _regions
+        from napari_cellseg.flows._diffusion import instance_boxes
+        from napari_cellseg.flows.apart import paint_parts, parts_of
         from napari_cellseg.flows.flow_error import flow_errors
 
         self.flow_error = flow_errors(field, self.canvas, threads=self._threads)
@@ -97,11 +105,25 @@ class FrameLabels:
         bad = np.flatnonzero(self.flow_error > limit)
         if not bad.size:
             return
-        self._reject(self.sink[bad], self.voxels[bad], "flow error")
-        new = self._keep(~(self.flow_error > limit))
+        boxes = instance_boxes(self.canvas, self.voxels.size - 1, False)
+        boxes = boxes[np.isin(boxes[:, 0], bad)]
+        found = parts_of(field, self.canvas, boxes, limit, min_size, self._threads)
+        rest = self.voxels.copy()
+        np.subtract.at(rest, found.whole, found.voxels)
+        self._reject(self.sink[bad], rest[bad], "flow error")
+        kept = np.concatenate([~(self.flow_error > limit), np.ones(len(found.whole), bool)])
+        for name in ("voxels", "first", "sink", "logit", "agreement", "flow_error"):
+            setattr(self, name, np.concatenate([getattr(self, name), getattr(found, name)]))
+        highest = rest.size - 1
+        new = self._keep(kept)
         self._label = new[self._label]
         _regions.replace(self.canvas, new)
+        paint_parts(self.canvas, found, new[highest + 1 :])
         self._fill()
+
+    def finish(self) -> None:
+        """Forget the runs: nothing more can be dropped or filled."""
+        del self._runs, self._label
 
     def _fill(self) -> None:
         """Fill what each instance encloses; only its size counts it, not its means."""
@@ -134,7 +156,11 @@ class FrameLabels:
 
 
 def _united(
-    integration: "Integration", threshold: float, canvas: NDArray[np.int32], threads: int | None
+    integration: "Integration",
+    threshold: float,
+    canvas: NDArray[np.int32],
+    threads: int | None,
+    unite: bool,
 ) -> tuple["Runs", NDArray[np.int32], NDArray[np.int32]]:
     """Runs of the foreground, the basin of each with parts of a cell united, and their sinks."""
     from napari_cellseg.flows import _borders, _runs, _sinks
@@ -150,7 +176,7 @@ def _united(
         canvas,
         threads,
     )
-    split = split_by_plane(spacing, planar)
+    split = unite and split_by_plane(spacing, planar)
     runs = _runs.list_runs(
         voxels,
         integration.terminal,
@@ -163,6 +189,8 @@ def _united(
         threads,
     )
     canvas.reshape(-1)[voxels[ends]] = 0
+    if not unite:
+        return runs, runs.basin, seeds
     whole = None
     if split:
         whole = _runs.number_parts(runs.basin, runs.row, height, len(seeds) - 1)

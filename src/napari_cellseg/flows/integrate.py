@@ -28,7 +28,7 @@ LOOSEST = float(np.float32(np.log(0.003 / 0.997)))
 _STEPS = 3  # unit steps of every voxel, at least
 _REACH = 0.8  # and at least so many that they span this many voxels along the coarsest axis
 _CROSS = 2.0  # a voxel that has not left its own goes on for as many as span this many voxels
-_SLAB = 1 << 19  # voxels that are packed at once: their float32 flow is 6 MB
+_SLAB = 1 << 18  # voxels that are packed at once: their float32 flow is 3 MB
 _PIECE = 1 << 16  # voxels that one call of a stepping kernel moves: short enough to cancel
 
 
@@ -139,8 +139,10 @@ def integrate(
     ratio = voxel_ratio(steps, planar)
     pointers = _pointers(volume, voxels, ratio, threads, progress)
     _poll(progress)
+    words = volume[volume != 0]  # in raster order, as the voxels; by their index it would be copied
+    del volume  # what is not needed any more goes before the next array comes
     terminal = terminals(pointers, threads)
-    words = volume.reshape(-1)[voxels]
+    del pointers
     return Integration(
         shape=shape,
         planar=planar,

@@ -207,7 +207,8 @@ def label_field(
                 progress=share,
             )
         if flow_error is not None or measure_flow_error:
-            frame.check_flow(field.frame(t), flow_error)
+            frame.check_flow(field.frame(t), flow_error, min_size)
+        frame.finish()
         frames.append(frame)
     return _joined(labels if field.has_time else labels[0], frames)
 

@@ -32,7 +32,6 @@ def instance_table(labelling: Labelling, field: FlowField, spacing_known: bool) 
         ``centroid_z``, ``_y``, ``_x`` in µm or voxels; ``bbox_z0`` … ``bbox_x1`` in voxels, half
         open; ``probability`` (of the mean logit), ``agreement`` (mean length of the flow, 0 to 1),
         ``disagreement`` (mean of the field's, 0 to 1) where orientations were fused,
-        ``disagreement`` (mean of the field's, 0 to 1) where orientations were fused,
         ``flow_error`` where it was measured, ``touches_border``.
     """
     import pandas as pd

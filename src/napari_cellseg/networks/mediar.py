@@ -34,7 +34,7 @@ class MediarNetwork:
         See `resolve_device`.
     flips : bool
         Average the output with those of the planes flipped sideways and upside down: three times
-        the work.
+        the work. Each window is flipped, where upstream flips the image and then cuts windows.
     precision : str, optional
         ``"float32"``, ``"bfloat16"`` or ``"float16"``; by default float32 on a CPU and float16 on
         a GPU. The position attention is float32 always.

@@ -98,7 +98,7 @@ class ModelSection(QWidget):
         form.add_row("model", self.model, self.file)
         models, form = form, Form()
         form.add_row("diameter", self.diameter, beside)
-        form.add_row("together with", self.channel)
+        form.add_row("channel 2", self.channel)
         form.add_row("in 3D", self.fusion)
         self._form = form
         buttons = QHBoxLayout()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_cellseg.errors import InputError
-from napari_cellseg.flows.blockwise.executor import job_threads
+from napari_cellseg.flows.blockwise.executor import job_threads, owns_process
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ def square(job):
         "process": np.array(os.getpid()),
         "thread": np.array(threading.get_ident()),
         "threads": np.array(job_threads()),
+        "alone": np.array(owns_process()),
     }
 
 

@@ -14,6 +14,7 @@ from tests.flows.blockwise.block_jobs import (
 )
 
 from napari_cellseg.errors import Cancelled, InputError
+from napari_cellseg.flows._jit import thread_count
 from napari_cellseg.flows.blockwise.executor import Distributed, InProcess
 
 
@@ -58,6 +59,7 @@ def test_the_share_of_the_processor_is_told(workers, monkeypatch):
     monkeypatch.setattr("napari_cellseg.flows.blockwise.executor.thread_count", lambda _: 4)
     found = numbers(InProcess(workers))
     assert {int(r["threads"]) for r in found.values()} == {4 // workers}
+    assert not any(r["alone"] for r in found.values())
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, True])
@@ -91,6 +93,8 @@ def test_processes_do_every_job_once(cluster):
     assert {n: int(r["square"]) for n, r in found.items()} == {n: n * n for n in range(9)}
     processes = {int(r["process"]) for r in found.values()}
     assert os.getpid() not in processes
+    assert all(r["alone"] for r in found.values())
+    assert {int(r["threads"]) for r in found.values()} == {max(1, thread_count(None) // 2)}
     assert len(processes) == 2
 
 

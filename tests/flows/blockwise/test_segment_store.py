@@ -76,7 +76,7 @@ def test_the_labels_are_those_of_the_field_in_memory(stack, tmp_path):
 
 
 def test_the_store_is_multiscale_and_opens_like_any_other(tmp_path):
-    image, _ = blob_volume((10, 300, 300), (2, 1, 1))
+    image, _ = blob_volume((10, 40, 272), (2, 1, 1))
     result = segment_store(
         image, tmp_path / "out.ome.zarr", model=Uphill(), diameter=14, spacing=(2, 1, 1)
     )
@@ -208,10 +208,10 @@ def test_an_error_in_a_block_keeps_what_is_done(stack, tmp_path, monkeypatch):
 
 
 def test_processes_give_the_same_and_a_killed_one_is_survived(tmp_path):
-    image, _ = blob_volume((18, 48, 48))
+    image, _ = blob_volume((18, 32, 64))
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, image.astype(np.float32))
-    options = {"diameter": 14, "block": (18, 24, 24), "spacing": (1, 1, 1), "device": "cpu"}
+    options = {"diameter": 14, "block": (18, 32, 16), "spacing": (1, 1, 1), "device": "cpu"}
     segment_store(path, tmp_path / "one.ome.zarr", **options)
     killed = []
 

@@ -30,6 +30,8 @@ _LOOK = 0.3
 _AHEAD = 2
 #: Variables that are set for processes which are started, besides those of dask's settings.
 _CHANGED = ("PYTHONWARNINGS", "PYTHONHASHSEED", "__DASK_PARENT_PID")
+#: How many threads a process may use; see `thread_count`.
+THREADS = "NAPARI_CELLSEG_THREADS"
 _CONNECT = 10  # seconds
 _NEED = (
     "More than one process needs dask.distributed, which is not installed: "
@@ -37,6 +39,7 @@ _NEED = (
 )
 
 _share: ContextVar[int | None] = ContextVar("threads of a job", default=None)
+_in_worker: ContextVar[bool] = ContextVar("in a process of its own", default=False)
 
 
 def job_threads() -> int:
@@ -47,7 +50,7 @@ def job_threads() -> int:
 
 def owns_process() -> bool:
     """Whether the block function which asks runs in a worker process, and alone there."""
-    return _share.get() is None
+    return _in_worker.get()
 
 
 def worker_index() -> int:
@@ -282,8 +285,11 @@ def _guarded(function: Function, job: Any, version: str) -> Result | CellsegErro
             f"The workers have napari-cellseg {__version__} but this is {version}: "
             "install the same version on both."
         )
+    _in_worker.set(True)  # in the context of this task alone
+    # several workers may share a machine, so one that was not told its share takes one thread
+    share = thread_count(None) if THREADS in os.environ else 1
     try:
-        return function(job)
+        return _with_share(share, function, job)
     except CellsegError as error:
         return error
 
@@ -326,5 +332,5 @@ def _local_cluster(distributed: Any, workers: int) -> Any:
         worker_dashboard_address=None,
         host="127.0.0.1",
         silence_logs=logging.CRITICAL,
-        env={"NAPARI_CELLSEG_THREADS": str(share)},
+        env={THREADS: str(share)},
     )

@@ -125,10 +125,16 @@ def label_store(
 
     Notes
     -----
-    Memory: each worker holds one block with its halo, at 4 bytes a voxel and 17 a covered voxel,
-    and the runs of one instance; with `flow_error` also the box of one instance. The process that
+    Memory: each worker holds one block, at 4 bytes a voxel with its halo and about 30 a covered
+    voxel, and the runs of the instances that begin in it, which are the larger the larger these
+    are; with `flow_error` also the box of one instance, at about 40 bytes a voxel. The process that
     calls holds tables with a row per sink, border between two basins, piece of an instance in a
     block, and instance.
+
+    A block is read with a halo, and chains of pointers are followed within it; those that go
+    farther are followed by the blocks that they go to, so no trajectory is too long. Sums over
+    blocks are of whole numbers, so that their order does not count, and all that is decided from
+    them is decided once for the whole frame.
     """
     output = Path(output)
     plan = plan_labels(

@@ -40,7 +40,7 @@ def holes(job: BlockJob) -> Result:
     """Find the gaps that the instances of this job's rows enclose (face connectivity).
 
     Keeps them as intervals along x in the frame, with their owner; gives the numbers of the blocks
-    that they lie in. Runs of one instance at a time must fit into memory, not its box.
+    that they lie in. Holds the runs of these instances, not their boxes.
     """
     frame = job.frame
     table = np.asarray(frame.table("instances")[slice(*job.rows)])
