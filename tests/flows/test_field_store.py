@@ -218,9 +218,22 @@ def damage_attributes(folder):
     (folder / "zarr.json").write_text(json.dumps(document))
 
 
+def damage(name, value):
+    def change(folder):
+        document = json.loads((folder / "zarr.json").read_text())
+        document["attributes"]["napari-cellseg-field"][name] = value
+        (folder / "zarr.json").write_text(json.dumps(document))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (damage("spacing", [0, 1, 1]), "damaged .*greater than zero"),
+        (damage("spacing", [float("nan"), 1, 1]), "damaged .*finite"),
+        (damage("spacing", [1, -1, 1]), "damaged .*greater than zero"),
+        (damage("shape", [4.0, 5.0, 6.0]), "damaged .*whole numbers"),
         (damage_version, "version 99"),
         (damage_shape, "damaged"),
         (damage_attributes, "damaged"),
@@ -241,4 +254,15 @@ def test_a_damaged_chunk_is_told_when_it_is_read(tmp_path):
     chunk.write_bytes(b"not a chunk")
     store = FieldStore.open(tmp_path / "f")
     with pytest.raises(StorageError, match="damaged"):
+        store.read((slice(0, 4), slice(0, 5), slice(0, 6)))
+
+
+@pytest.mark.parametrize("name", ["flow", "logits"])
+def test_stored_values_that_are_not_finite_are_told_when_they_are_read(tmp_path, name):
+    import zarr
+
+    random_field((4, 5, 6)).save(tmp_path / "f")
+    zarr.open_array(tmp_path / "f" / name, mode="r+")[..., 2, 3] = np.nan
+    store = FieldStore.open(tmp_path / "f")
+    with pytest.raises(StorageError, match=f"damaged .*NaN or infinite values in {name}"):
         store.read((slice(0, 4), slice(0, 5), slice(0, 6)))

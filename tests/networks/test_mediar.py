@@ -145,7 +145,7 @@ def test_values_are_cut_down_to_eight_bits() -> None:
     assert eight_bit(torch.tensor([-3.0, 8.0])).tolist() == [0.0, 1.0]
 
 
-@pytest.mark.parametrize("damage", ["missing", "unexpected", "shape", "nan"])
+@pytest.mark.parametrize("damage", ["missing", "unexpected", "shape", "nan", "meta", "sparse"])
 def test_loading_is_strict(
     mediar: Mediar, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: str
 ) -> None:
@@ -157,6 +157,10 @@ def test_loading_is_strict(
         state["encoder.head.weight"] = torch.zeros(1)
     elif damage == "shape":
         state[first] = state[first][:1]
+    elif damage == "meta":
+        state[first] = state[first].to("meta")
+    elif damage == "sparse":
+        state[first] = state[first].to_sparse()
     else:
         state[first] = torch.full_like(state[first], float("nan"))
     monkeypatch.setattr(module, "read_state", lambda file: state)

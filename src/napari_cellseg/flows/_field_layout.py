@@ -88,6 +88,18 @@ def describe(
     }
 
 
+def check_described(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes of a stored field; ValueError if they cannot be those of one."""
+    numbers = [*described["shape"], *described["chunks"]]
+    if not all(type(one) is int and one >= 1 for one in numbers):
+        raise ValueError(f"sizes {numbers!r} are not whole numbers of 1 or more")
+    try:
+        check_spacing(described["spacing"])
+    except InputError as error:
+        raise ValueError(str(error).rstrip(".")) from error
+    return described
+
+
 def write_empty(folder: Path, described: Mapping[str, Any]) -> None:
     """Make the group and its arrays; no chunk is written."""
     import zarr

@@ -17,6 +17,7 @@ from napari_cellseg.flows._field_layout import (
     KEY,
     VERSION,
     array_types,
+    check_described,
     describe,
     is_field_store,
     part_of,
@@ -181,7 +182,7 @@ class FieldStore:
                 f"program reads version {VERSION}: update napari-cellseg."
             )
         try:
-            store = cls(folder, described)
+            store = cls(folder, check_described(described))
             _check(store)
         except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
             raise _damaged(folder, error) from error
@@ -321,7 +322,10 @@ class FieldStore:
     def _get(self, name: str, index: tuple[Any, ...]) -> NDArray[Any]:
         array = self._array(name)
         try:
-            return np.asarray(array[index])
+            values = np.asarray(array[index])
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                raise ValueError(f"NaN or infinite values in {name}")
+            return values
         except Exception as error:  # decoders raise whatever they like
             raise _damaged(self.path, error) from error
 

@@ -96,7 +96,8 @@ def instances(
     min_size : int
         Smallest instance, in voxels.
     flow_error : float, optional
-        Drop instances whose mean squared flow difference from their own mask's flow is greater.
+        Drop instances whose mean squared flow difference from their own mask's flow is greater;
+        parts of them that pass alone are kept.
 
     Returns
     -------

@@ -71,7 +71,8 @@ def segment(
     probability : float
         Cell probability, between 0 and 1, from which a voxel is foreground.
     flow_error : float, optional
-        Drop instances whose flow differs more than this from the flow that their mask gives.
+        Drop instances whose flow differs more than this from the flow that their mask gives; parts
+        of them that pass alone are kept.
     min_size : int, optional
         Drop instances of fewer voxels; by default ``(0.2 × diameter)³``, in 2D squared.
     region : sequence of slice, optional

@@ -171,7 +171,12 @@ def _owned(
             f"{str(file)!r} does not fit {what}: {key!r} has shape {tuple(value.shape)}, but "
             f"{tuple(like.shape)} was expected."
         )
-    if value.is_floating_point() != like.is_floating_point() or value.is_sparse:
+    if value.layout != like.layout or value.is_meta:
+        raise ModelError(
+            f"{str(file)!r} does not fit {what}: {key!r} holds no plain tensor with values: save "
+            "model.state_dict() of the trained model."
+        )
+    if value.is_floating_point() != like.is_floating_point():
         raise ModelError(
             f"{str(file)!r} does not fit {what}: {key!r} holds {value.dtype}, but {like.dtype} "
             "was expected."

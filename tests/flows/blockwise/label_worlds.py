@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
+from benchmarks.synthetic import field_of, touching_ellipsoids
 from scipy import ndimage
 
 from napari_cellseg.flows import label_field
@@ -21,6 +22,31 @@ def stored(folder, flow, logits, spacing, time=False, chunks=None, precision="fl
         index = (t,) if time else ()
         store.write(whole, flow[index], logits[index], t=t)
     return store
+
+
+def wrong_cells(rng, shape, spacing=(1.0, 1.0, 1.0), radius=6.0):
+    """Flow and logits of touching cells; that of some leads into a neighbour, or nowhere."""
+    labels = touching_ellipsoids(
+        shape, radius=radius, anisotropy=spacing[0], seed=int(rng.integers(1 << 30))
+    )
+    flow = field_of(labels, spacing, "fused").flow + rng.normal(0, 0.2, (len(shape), *labels.shape))
+    for number in range(1, int(labels.max()) + 1):
+        of_cell = labels == number
+        kind = rng.random()
+        if kind < 0.2:
+            flow[:, of_cell] = rng.normal(size=(len(shape), 1))
+        elif kind < 0.4:
+            flow[:, of_cell] *= rng.choice([-1, 0])
+    logits = np.where((labels > 0) & (rng.random(labels.shape) > 0.02), 5, -5)  # with gaps
+    return flow.astype(np.float32), logits.astype(np.float32)
+
+
+def limit_among(store, share, **thresholds):
+    """A flow error that this share of the instances is not above."""
+    found = label_field(store.load(), threads=1, measure_flow_error=True, **thresholds)
+    if not len(found):
+        return 0.5
+    return max(1e-6, float(np.quantile(found.flow_error, share, method="lower")))
 
 
 def noise(rng, shape, sigma, lead=0):

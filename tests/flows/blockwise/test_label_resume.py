@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from benchmarks.synthetic import field_of, touching_ellipsoids
-from tests.flows.blockwise.label_worlds import assert_as_in_memory, stored
+from tests.flows.blockwise.label_worlds import assert_as_in_memory, stored, wrong_cells
 
 from napari_cellseg.errors import StorageError
 from napari_cellseg.flows.blockwise.executor import Distributed, InProcess
@@ -28,9 +27,8 @@ class Stop(BaseException):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tissue")
-    labels = touching_ellipsoids((20, 44, 44), radius=6.0, seed=4)
-    field = field_of(labels, (1, 1, 1), "fused", noise=0.3)
-    return stored(folder / "field", field.flow, field.logits, (1, 1, 1))
+    flow, logits = wrong_cells(np.random.default_rng(1), (20, 44, 44))
+    return stored(folder / "field", flow, logits, (1, 1, 1))
 
 
 def test_stopped_at_any_write(store, tmp_path, monkeypatch):
@@ -93,6 +91,8 @@ def test_a_killed_process_goes_on(store, tmp_path, after):
     work.rename(kept)
     found = label_store(FieldStore.open(store.path), output, work=kept, **options)
     assert_as_in_memory(store, output, found, **OPTIONS)
+    parts = [np.load(file)["whole"].size for file in (kept / "errors").glob("*.npz")]
+    assert sum(parts) > 3  # some were taken apart
     for file, time in times.items():  # what was done was not done again
         assert (kept / file.relative_to(work)).stat().st_mtime_ns == time
 

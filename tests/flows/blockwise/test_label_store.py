@@ -13,7 +13,7 @@ import zarr
 from benchmarks.synthetic import field_of, touching_ellipsoids
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.flows.blockwise.label_worlds import check, random_arrays, stored
+from tests.flows.blockwise.label_worlds import check, limit_among, random_arrays, stored
 
 from napari_cellseg.errors import Cancelled, InputError, StorageError
 from napari_cellseg.flows import REASONS
@@ -58,12 +58,16 @@ def test_labels_equal_those_in_memory(data):
             [data.draw(st.integers(min(4, n), n)) for n in space],
             data.draw(st.sampled_from(["float16", "int8"])),
         )
+        thresholds = {
+            "probability": data.draw(st.sampled_from([0.002, 0.5, 0.9])),
+            "min_size": data.draw(st.sampled_from([0, 5, 15])),
+        }
+        share = data.draw(st.sampled_from([None, 0.2, 0.5, 0.8]))
         check(
             store,
             folder,
-            probability=data.draw(st.sampled_from([0.002, 0.5, 0.9])),
-            min_size=data.draw(st.sampled_from([0, 5, 15])),
-            flow_error=data.draw(st.sampled_from([None, None, 0.5, 1.0])),
+            **thresholds,
+            flow_error=None if share is None else limit_among(store, share, **thresholds),
             block=block,
             chunks=chunks,
             halo=data.draw(st.sampled_from([None, 0, 1, 5])),

@@ -363,3 +363,27 @@ def test_an_image_in_memory_stays_in_its_process(tmp_path):
 def test_two_runs_do_not_share_a_folder(tmp_path):
     with Work(tmp_path / "a", {"x": 1}), pytest.raises(StorageError, match="Another process"):
         Work(tmp_path / "a", {"x": 1}).__enter__()
+
+
+def test_a_run_that_did_nothing_leaves_nothing(stack, tmp_path):
+    segment_store(stack, tmp_path / "a.zarr", model=BlobNetwork(), diameter=8.0,
+                  field=tmp_path / "field")  # fmt: skip
+    other = tmp_path / "b.zarr"
+    with pytest.raises(StorageError, match="other settings"):
+        segment_store(stack, other, model=BlobNetwork(), diameter=9.0, field=tmp_path / "field")
+    assert not other.with_name("b.zarr.partial").exists()
+    segment_store(stack, other, model=BlobNetwork(), diameter=9.0)
+
+
+@pytest.mark.parametrize("cells", [float("nan"), 1e308, -5, "x"])
+def test_a_field_whose_cells_have_no_size_is_labelled_as_one_that_states_none(
+    stack, tmp_path, cells
+):
+    made = segment_store(stack, tmp_path / "a.zarr", model=BlobNetwork(), diameter=8.0,
+                         field=tmp_path / "field")  # fmt: skip
+    assert made.field is not None
+    file = made.field / "zarr.json"
+    document = json.loads(file.read_text())
+    document["attributes"]["napari-cellseg-field"]["recipe"]["cells"] = cells
+    file.write_text(json.dumps(document))
+    assert relabel_store(made.field, tmp_path / "b.zarr").parameters["min_size"] == 15

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StoreResult", "relabel_store", "segment_store"]
 
+#: Diameter beyond which what a field says of its cells cannot be true.
+_LARGEST_CELL = 1e9
+
 
 def segment_store(
     input: "Volume | ArrayLike | str | Path",
@@ -209,7 +212,7 @@ def relabel_store(
         cells = made.get("cells")
         asked["min_size"] = (
             default_min_size(cells, store.spacing, store.ndim == 3)
-            if isinstance(cells, int | float)
+            if isinstance(cells, int | float) and 0 < cells < _LARGEST_CELL
             else 15
         )
     where = _checked_where(workers, scheduler)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cellseg.flows.blockwise import label_parts
 from napari_cellseg.flows.blockwise.label_job import BlockJob, Frame
 from napari_cellseg.flows.blockwise.stages import Result
 
@@ -10,12 +11,17 @@ _VOXELS = 1 << 21  # that are measured at once, if one instance is not larger
 
 
 def errors(job: BlockJob) -> Result:
-    """Flow error of each instance of this job's rows; the box of one must fit into memory."""
+    """Flow error of each instance of this job's rows; the box of one must fit into memory.
+
+    Also the parts of those above the limit that pass alone, see `label_parts`.
+    """
     table = np.asarray(job.frame.table("instances")[slice(*job.rows)])
-    found = np.zeros(len(table), np.float32)
+    error = np.zeros(len(table), np.float32)
+    parts = []
     for rows in _groups(table, np.arange(len(table))):
-        found[rows] = _measured(job.frame, table[rows])
-    return {"id": table[:, 0], "error": found}
+        error[rows], found = _measured(job.frame, table[rows])
+        parts.append(found)
+    return {"id": table[:, 0], "error": error, **label_parts.kept_parts(job, parts)}
 
 
 def _groups(table: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -30,7 +36,10 @@ def _groups(table: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[n
     return [part for half in halves for part in _groups(table, rows[half])]
 
 
-def _measured(frame: Frame, table: NDArray[np.int64]) -> NDArray[np.float32]:
+def _measured(
+    frame: Frame, table: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], label_parts.Found]:
+    """Flow error of each instance of a table (id, box), and the parts of those above the limit."""
     import zarr
 
     from napari_cellseg.flows.field import FlowField
@@ -46,7 +55,11 @@ def _measured(frame: Frame, table: NDArray[np.int64]) -> NDArray[np.float32]:
     own = np.where(table[at, 0] == labels, at + 1, 0).astype(np.int32)
     part = (y, x) if frame.planar else (z, y, x)
     flow, logits = FieldStore.open(frame.field).read(part, frame.t or 0)
-    found = flow_errors(FlowField(flow, logits, frame.spacing), own, threads=1)
-    out = np.zeros(len(table), np.float32)
-    out[: found.size - 1] = found[1:]
-    return out
+    field = FlowField(flow, logits, frame.spacing)
+    found = flow_errors(field, own, threads=1)
+    error = np.zeros(len(table), np.float32)
+    error[: found.size - 1] = found[1:]
+    bad = np.flatnonzero(error > frame.limit)
+    boxes = np.column_stack([bad + 1, table[bad, 1:4] - low, table[bad, 4:] - low])
+    parts = label_parts.taken_apart(frame, field, own, boxes, (z, y, x))
+    return error, parts._replace(whole=table[parts.whole - 1, 0])

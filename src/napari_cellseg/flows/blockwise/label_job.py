@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_cellseg.errors import StorageError
 from napari_cellseg.flows.blockwise.executor import Executor, Result
 from napari_cellseg.flows.blockwise.plan import Block
-from napari_cellseg.flows.blockwise.stages import run_stage
+from napari_cellseg.flows.blockwise.stages import READING, run_stage
 from napari_cellseg.flows.progress import Progress
 
 Region = tuple[slice, slice, slice]
@@ -40,6 +40,10 @@ class Frame:
         Whether basins are judged plane by plane.
     floor, threshold : float
         Logits above which a voxel is covered, and foreground.
+    min_size : int
+        Voxels of the smallest instance.
+    flow_error : float or None
+        Largest flow error of an instance.
     """
 
     field: Path
@@ -54,6 +58,13 @@ class Frame:
     split: bool
     floor: float
     threshold: float
+    min_size: int
+    flow_error: float | None
+
+    @property
+    def limit(self) -> float:
+        """Largest flow error of an instance, infinite where there is none."""
+        return float("inf") if self.flow_error is None else self.flow_error
 
     @property
     def tables(self) -> Path:
@@ -67,7 +78,8 @@ class Frame:
     def table(self, name: str) -> NDArray[Any]:
         """A table of the whole frame that `keep_table` wrote; it stays on disk until it is read."""
         file = self.tables / f"{name}.npy"
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        with READING:
+            array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         return array
 
     def place(self, region: Region) -> tuple[int | slice, ...]:
@@ -95,6 +107,8 @@ class BlockJob:
         First and last + 1 of the rows of a table that are this job's.
     sources : tuple of str
         Keys of the jobs that found gaps in this block.
+    parts : tuple of str
+        Keys of the jobs that found parts of instances in this block.
     """
 
     frame: Frame
@@ -102,6 +116,7 @@ class BlockJob:
     number: int
     rows: tuple[int, int] = (0, 0)
     sources: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -195,7 +210,7 @@ def kept(frame: Frame, stage: str, key: str, *names: str) -> list[NDArray[Any]]:
     file = frame.work / stage / f"{key}.voxels"
     try:
         # opened here, because numpy leaves a damaged file open
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
+        with READING, file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
             return [found[name] for name in names]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise StorageError(
@@ -251,3 +266,18 @@ def block_numbers(frame: Frame, position: NDArray[np.int64]) -> NDArray[np.int64
     counts = [-(-n // b) for n, b in zip(frame.shape, frame.block, strict=True)]
     index = position // np.asarray(frame.block)
     return np.asarray((index[:, 0] * counts[1] + index[:, 1]) * counts[2] + index[:, 2])
+
+
+def crossed(
+    frame: Frame,
+    z: NDArray[np.int64],
+    y: NDArray[np.int64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Places in the plan of the blocks that intervals along x lie in, each once."""
+    # one may go on through several blocks
+    count = right // frame.block[2] - left // frame.block[2] + 1
+    number = np.repeat(block_numbers(frame, np.stack([z, y, left], -1)), count)
+    step = np.arange(number.size) - np.repeat(np.cumsum(count) - count, count)
+    return np.asarray(np.unique(number + step))

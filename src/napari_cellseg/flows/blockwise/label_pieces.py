@@ -1,7 +1,7 @@
 """Third stage: connected pieces of instances, block by block and then across blocks; their ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +28,10 @@ class Numbered:
     ----------
     voxels, first, sink : numpy.ndarray, int64, shape (n,)
         Size; raster index of the first voxel, and of the sink.
-    length, logit : numpy.ndarray, int64, shape (n,)
-        Sums of flow lengths and of logits, in the steps of `_runs`.
+    logit, agreement : numpy.ndarray, float32, shape (n,)
+        Means of logits and of flow lengths.
+    flow_error : numpy.ndarray or None, float32, shape (n,)
+        None as long as it is not measured.
     moment : numpy.ndarray, int64, shape (n, 3)
         Sums of z, y, x.
     box : numpy.ndarray, int64, shape (n, 6)
@@ -41,23 +43,12 @@ class Numbered:
     voxels: NDArray[np.int64]
     first: NDArray[np.int64]
     sink: NDArray[np.int64]
-    length: NDArray[np.int64]
-    logit: NDArray[np.int64]
+    logit: NDArray[np.float32]
+    agreement: NDArray[np.float32]
+    flow_error: NDArray[np.float32] | None
     moment: NDArray[np.int64]
     box: NDArray[np.int64]
     rejected: tuple[tuple[NDArray[np.int64], NDArray[np.int64], int], ...]
-
-    def without(self, bad: NDArray[np.bool_], voxels: NDArray[np.int64]) -> "Numbered":
-        """The same without those of a flow error too large, which had `voxels`."""
-        from napari_cellseg.flows.frame_labels import REASONS
-
-        entry = (self.sink[bad], voxels[bad], REASONS.index("flow error"))
-        rows = {
-            column.name: getattr(self, column.name)[~bad]
-            for column in fields(self)
-            if column.name != "rejected"
-        }
-        return Numbered(**rows, rejected=(*self.rejected, entry))
 
 
 def pieces(job: BlockJob) -> Result:
@@ -132,15 +123,17 @@ def match(job: BlockJob) -> Result:
     return {"pairs": np.concatenate(found) if found else np.zeros((0, 3), np.int64)}
 
 
-def number_pieces(frame: Frame, jobs: Sequence[BlockJob], min_size: int) -> Numbered:
+def number_pieces(frame: Frame, jobs: Sequence[BlockJob]) -> Numbered:
     """Unite pieces across blocks, and choose which are instances; keep the id of each piece.
 
     The rows of the table ``ids`` are the pieces of all blocks, in the order of blocks; ``begins``
     has each block's first row.
     """
+    from napari_cellseg.flows._runs import LOGIT_STEPS
     from napari_cellseg.flows.blockwise._label_kernels import united
     from napari_cellseg.flows.frame_labels import REASONS
 
+    min_size = frame.min_size
     found = [result for _, result in results(frame.work, "pieces", jobs)]
     begins = np.cumsum([0] + [one["instance"].size for one in found])
     pairs = [
@@ -189,8 +182,9 @@ def number_pieces(frame: Frame, jobs: Sequence[BlockJob], min_size: int) -> Numb
         voxels=voxels[kept_ones],
         first=first[kept_ones],
         sink=sink[kept_ones],
-        length=total("length")[kept_ones],
-        logit=total("logit")[kept_ones],
+        logit=(total("logit") / LOGIT_STEPS / voxels).astype(np.float32)[kept_ones],
+        agreement=(total("length") / 255.0 / voxels).astype(np.float32)[kept_ones],
+        flow_error=None,
         moment=total("moment")[kept_ones],
         box=np.concatenate([low, high], 1)[kept_ones],
         rejected=(

@@ -45,8 +45,6 @@ class LabelPlan:
         Of each frame, in raster order.
     chunks : tuple of int
         ``([z,] y, x)`` of the labels.
-    min_size : int
-    flow_error : float or None
     recipe : dict
         What the result and the files of the work folder depend on.
     """
@@ -57,8 +55,6 @@ class LabelPlan:
     frames: tuple[Frame, ...]
     blocks: tuple[Block, ...]
     chunks: tuple[int, ...]
-    min_size: int
-    flow_error: float | None
     recipe: dict[str, Any]
 
     def jobs(self, frame: Frame) -> list[BlockJob]:
@@ -141,7 +137,7 @@ def plan_labels(
 
     probability = check_probability(probability)
     least = check_min_size(min_size) or 0
-    limit = check_flow_error(flow_error)
+    limit = 0.0 if flow_error == 0 else check_flow_error(flow_error)
     if field.stitched:
         raise InputError(
             "A field of xy planes that are to be stitched cannot be labelled block by block: "
@@ -176,6 +172,8 @@ def plan_labels(
             split=split_by_plane(field.spacing, planar),
             floor=min(LOOSEST, threshold),
             threshold=threshold,
+            min_size=least,
+            flow_error=limit,
         )
         for t in range(field.n_times)
     )
@@ -185,7 +183,7 @@ def plan_labels(
         "blocks": [list(size), list(around), list(pieces)],
     }
     blocks = tuple(plan_blocks(shape, _volume(pieces), size))
-    return LabelPlan(field, output, work, frames, blocks, pieces, least, limit, recipe)
+    return LabelPlan(field, output, work, frames, blocks, pieces, recipe)
 
 
 def _volume(sizes: Sequence[int]) -> tuple[int, int, int]:

@@ -2,11 +2,11 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_cellseg.flows.blockwise import (
     label_basins,
     label_check,
+    label_parts,
     label_pieces,
     label_trace,
     label_write,
@@ -127,9 +128,9 @@ def label_store(
     -----
     Memory: each worker holds one block, at 4 bytes a voxel with its halo and about 30 a covered
     voxel, and the runs of the instances that begin in it, which are the larger the larger these
-    are; with `flow_error` also the box of one instance, at about 40 bytes a voxel. The process that
-    calls holds tables with a row per sink, border between two basins, piece of an instance in a
-    block, and instance.
+    are; with `flow_error` also the box of one instance, at about 130 bytes a voxel where it fails
+    and is taken apart. The process that calls holds tables with a row per sink, border between two
+    basins, piece of an instance in a block, and instance.
 
     A block is read with a halo, and chains of pointers are followed within it; those that go
     farther are followed by the blocks that they go to, so no trajectory is too long. Sums over
@@ -153,9 +154,9 @@ def label_store(
     plan.begin()
     frames = [plan.jobs(frame) for frame in plan.frames]
     stages = Stages(executor, plan.work, steps)
-    numbered = _instances(frames, stages, plan.min_size)
+    numbered = _instances(frames, stages)
     plan.make_output(max(len(one.voxels) for one in numbered))
-    labels = _joined(plan, _finished(frames, stages, numbered, plan.flow_error))
+    labels = _joined(plan, _finished(frames, stages, numbered))
     if work is None:
         shutil.rmtree(plan.work, ignore_errors=True)
     return labels
@@ -167,19 +168,10 @@ class _Frame:
 
     numbered: Numbered
     filled: NDArray[np.int64]
-    flow_error: NDArray[np.float32] | None
     shape: tuple[int, int, int]
 
-    def without(self, bad: NDArray[np.bool_], jobs: Sequence[BlockJob]) -> "_Frame":
-        """What is left when those of too large a flow error are dropped, and holes filled again."""
-        left = self.numbered.without(bad, self.numbered.voxels + self.filled[:, 0])
-        error = None if self.flow_error is None else self.flow_error[~bad]
-        return _Frame(left, _filled("rewrite", jobs, len(left.voxels)), error, self.shape)
 
-
-def _instances(
-    frames: Sequence[Sequence[BlockJob]], stages: Stages, min_size: int
-) -> list[Numbered]:
+def _instances(frames: Sequence[Sequence[BlockJob]], stages: Stages) -> list[Numbered]:
     """Everything up to the ids, of all frames."""
     jobs = [*chain(*frames)]
     stages("trace", label_trace.trace, jobs, 0.0, 0.35, "following the flow")
@@ -197,16 +189,14 @@ def _instances(
     stages("pieces", label_pieces.pieces, jobs, 0.6, 0.67, "finding cells")
     drop(stages.work, "borders")
     stages("match", label_pieces.match, jobs, 0.67, 0.7, "finding cells")
-    return [label_pieces.number_pieces(one[0].frame, one, min_size) for one in frames]
+    return [label_pieces.number_pieces(one[0].frame, one) for one in frames]
 
 
 def _finished(
-    frames: Sequence[Sequence[BlockJob]],
-    stages: Stages,
-    numbered: Sequence[Numbered],
-    limit: float | None,
+    frames: Sequence[Sequence[BlockJob]], stages: Stages, numbered: Sequence[Numbered]
 ) -> list[_Frame]:
-    """Holes filled, labels written; those above the limit of the flow error dropped."""
+    """Holes filled, labels written; of those above the limit of the flow error parts are left."""
+    limit = frames[0][0].frame.flow_error
     cut = 1.0 if limit is None else 0.8
     asked = [
         label_write.by_block(one[0].frame, one, rows.box, "instances")
@@ -218,24 +208,28 @@ def _finished(
         for one, some in zip(frames, asked, strict=True)
     ]
     stages("write", label_write.write, [*chain(*jobs)], 0.75, cut, "writing labels")
-    if limit is not None:
-        stages("errors", label_check.errors, [*chain(*asked)], cut, 0.95, "measuring flow errors")
-    found = []
-    bad = []
-    for rows, one, some in zip(numbered, jobs, asked, strict=True):
-        filled = _filled("write", one, len(rows.voxels))
-        error = None if limit is None else _errors(some, len(rows.voxels))
-        found.append(_Frame(rows, filled, error, one[0].frame.shape))
-        bad.append(np.zeros(0, bool) if limit is None or error is None else error > limit)
-    again = [k for k, mask in enumerate(bad) if mask.any()]
-    for k in again:
-        new = np.concatenate([[0], np.where(bad[k], 0, np.cumsum(~bad[k]))])
-        jobs[k][0].frame.keep_table("renumbered", new)
+    found = [
+        _Frame(rows, _filled("write", one, len(rows.voxels)), one[0].frame.shape)
+        for rows, one in zip(numbered, jobs, strict=True)
+    ]
+    if limit is None:
+        return found
+    stages("errors", label_check.errors, [*chain(*asked)], cut, 0.95, "measuring flow errors")
+    again = []
+    for k, (one, some) in enumerate(zip(found, asked, strict=True)):
+        error = _errors(some, len(one.filled))
+        rows = replace(one.numbered, flow_error=error)
+        if (error > limit).any():
+            again.append(k)
+            frame = jobs[k][0].frame
+            rows, jobs[k] = label_parts.renumbered(frame, rows, one.filled[:, 0], some, jobs[k])
+        found[k] = replace(one, numbered=rows)
     rest = [job for k in again for job in jobs[k]]
     if rest:
         stages("rewrite", label_write.rewrite, rest, 0.95, 1.0, "writing labels")
     for k in again:
-        found[k] = found[k].without(bad[k], jobs[k])
+        count = len(found[k].numbered.voxels)
+        found[k] = replace(found[k], filled=_filled("rewrite", jobs[k], count))
     return found
 
 
@@ -257,8 +251,6 @@ def _filled(stage: str, jobs: Sequence[BlockJob], count: int) -> NDArray[np.int6
 
 
 def _joined(plan: LabelPlan, frames: Sequence[_Frame]) -> StoreLabels:
-    from napari_cellseg.flows._runs import LOGIT_STEPS
-
     counts = [len(one.numbered.voxels) for one in frames]
     rejected = [
         (t, located(where, one.shape), voxels, reason)
@@ -266,21 +258,20 @@ def _joined(plan: LabelPlan, frames: Sequence[_Frame]) -> StoreLabels:
         for where, voxels, reason in one.numbered.rejected
     ]
 
-    def all_of(name: str) -> NDArray[np.int64]:
+    def all_of(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(one.numbered, name) for one in frames])
 
-    covered = all_of("voxels")
     filled = np.concatenate([one.filled for one in frames])
-    voxels = covered + filled[:, 0]
-    errors = [one.flow_error for one in frames if one.flow_error is not None]
+    voxels = all_of("voxels") + filled[:, 0]
+    measured = frames[0].numbered.flow_error is not None
     return StoreLabels(
         path=plan.output,
         t=np.repeat(np.arange(len(frames)), counts),
         id=np.concatenate([np.arange(1, n + 1) for n in counts]),
         voxels=voxels,
-        logit=(all_of("logit") / LOGIT_STEPS / covered).astype(np.float32),
-        agreement=(all_of("length") / 255.0 / covered).astype(np.float32),
-        flow_error=np.concatenate(errors) if errors else None,
+        logit=all_of("logit"),
+        agreement=all_of("agreement"),
+        flow_error=all_of("flow_error") if measured else None,
         box=all_of("box"),
         centroid=(all_of("moment") + filled[:, 1:]) / voxels[:, None],
         rejected=Rejected(

@@ -10,7 +10,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cellseg.flows.blockwise.label_job import BlockJob, Frame, block_numbers, keep, kept
+from napari_cellseg.flows.blockwise import label_parts
+from napari_cellseg.flows.blockwise.label_job import (
+    BlockJob,
+    Frame,
+    block_numbers,
+    crossed,
+    keep,
+    kept,
+)
 from napari_cellseg.flows.blockwise.label_pieces import Run, runs_of
 from napari_cellseg.flows.blockwise.stages import Result, results
 
@@ -49,13 +57,7 @@ def holes(job: BlockJob) -> Result:
     table = table[(box[:, 3:] - box[:, :3] >= least).all(1)]
     found = _enclosed(frame, table) if len(table) else [np.zeros(0, np.int64)] * 5
     keep(job, "holes", **dict(zip(_GAP, found, strict=True)))
-    _, z, y, left, right = found
-    first, last = left // frame.block[2], right // frame.block[2]
-    # a gap may go on through several blocks along x
-    count = last - first + 1
-    number = np.repeat(block_numbers(frame, np.stack([z, y, left], -1)), count)
-    step = np.arange(number.size) - np.repeat(np.cumsum(count) - count, count)
-    return {"blocks": np.unique(number + step)}
+    return {"blocks": crossed(frame, *found[1:])}
 
 
 def with_sources(
@@ -75,7 +77,7 @@ def write(job: BlockJob) -> Result:
 
 
 def rewrite(job: BlockJob) -> Result:
-    """Write a block again, without the instances that the table ``renumbered`` drops."""
+    """Write a block again, with parts of the instances that the table ``renumbered`` drops."""
     return _written(job, np.asarray(job.frame.table("renumbered")))
 
 
@@ -98,6 +100,7 @@ def _written(job: BlockJob, new: NDArray[np.int64] | None) -> Result:
             gaps[0] = new[gaps[0]]
             gaps = [column[gaps[0] > 0] for column in gaps]
     paint_runs(runs.row, runs.left, runs.right, ids[runs.piece].astype(array.dtype), labels)
+    label_parts.paint(job, labels)
     result = {"id": np.zeros(0, np.int64), "sums": np.zeros((0, 4), np.int64)}
     if gaps:
         order = np.argsort(gaps[0], kind="stable")

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ from napari_cellseg.flows.blockwise.executor import Executor
 from napari_cellseg.flows.progress import Progress
 
 Result = dict[str, NDArray[Any]]
+
+#: Held while arrays are read: numpy parses their headers by `ast`, which before Python 3.11.8 fails
+#: now and then in several threads at once.
+READING = threading.Lock()
 
 
 class Job(Protocol):
@@ -92,7 +97,7 @@ def load_result(work: Path, stage: str, key: str) -> Result:
     """
     file = _file(work, stage, key)
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+        with READING, file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise StorageError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_cellseg.errors import InputError, StorageError
+from napari_cellseg.errors import Cancelled, CellsegError, InputError, StorageError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -78,7 +78,14 @@ class Work:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._release()
+        if (
+            isinstance(error, CellsegError)
+            and not isinstance(error, Cancelled)
+            and not any(child.is_dir() for child in self.folder.iterdir())
+        ):
+            self.remove()  # nothing is done, so nothing is to be gone on with
+        else:
+            self._release()
 
     def remove(self) -> None:
         """Remove the folder: the run is complete."""
