@@ -182,8 +182,7 @@ class FieldStore:
                 f"program reads version {VERSION}: update napari-cellseg."
             )
         try:
-            store = cls(folder, check_described(described))
-            _check(store)
+            _check(store := cls(folder, check_described(described)))
         except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
             raise _damaged(folder, error) from error
         return store

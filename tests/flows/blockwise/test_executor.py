@@ -143,3 +143,28 @@ def test_without_dask_distributed_one_sentence_says_what_to_install(monkeypatch)
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"napari-cellseg\[distributed\]"):
         Distributed(2)
+
+
+def test_two_clusters_on_a_machine_do_not_warn(cluster):
+    with Distributed(1) as other:
+        ports = {one._cluster.scheduler.http_server.port for one in (cluster, other)}
+    assert len(ports) == 2
+
+
+def test_ctrl_c_while_processes_start_leaves_nothing_to_the_exit(monkeypatch):
+    from distributed import SpecCluster
+
+    before, sync, calls = set(SpecCluster._instances), SpecCluster.sync, []
+
+    def interrupted(self, *args, **named):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return sync(self, *args, **named)
+
+    monkeypatch.setenv("PYTHONWARNINGS", "")  # put back afterwards
+    monkeypatch.setattr(SpecCluster, "sync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Distributed(1)
+    assert len(calls) > 1  # it was closed
+    assert set(SpecCluster._instances) == before

@@ -216,7 +216,7 @@ def relabel_store(
             else 15
         )
     where = _checked_where(workers, scheduler)
-    recipe = {**asked, "version": version(), "made": made}
+    recipe = {**asked, "version": version(), "recipe of the field": made}
     with Work(run.output, recipe, overwrite=overwrite) as work, executor_for(where) as executor:
         name = str(made.get("image", title(store.path)))
         return run.label(work, store, asked, executor, name, store.path, before)

@@ -324,13 +324,29 @@ def _local_cluster(distributed: Any, workers: int) -> Any:
     # the exit but complains of
     warned = [os.environ.get("PYTHONWARNINGS", ""), "ignore:resource_tracker:UserWarning"]
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, warned))
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=None,
-        worker_dashboard_address=None,
-        host="127.0.0.1",
-        silence_logs=logging.CRITICAL,
-        env={THREADS: str(share)},
-    )
+    before = set(distributed.SpecCluster._instances)
+    try:
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            # any free port, or a second run on this machine warns that the usual one is taken
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            worker_dashboard_address=None,
+            host="127.0.0.1",
+            silence_logs=logging.CRITICAL,
+            env={THREADS: str(share)},
+        )
+    except BaseException:  # Ctrl-C while the processes start
+        _forget_unfinished(distributed, before)
+        raise
+
+
+def _forget_unfinished(distributed: Any, before: set[Any]) -> None:
+    """End a cluster that is not up yet; dask would do so at the exit, and fail with a traceback."""
+    known = distributed.SpecCluster._instances
+    for cluster in set(known) - before:
+        with contextlib.suppress(Exception):  # workers that have not started cannot be closed
+            cluster.close(timeout=5)
+        known.discard(cluster)

@@ -1,5 +1,6 @@
 """The folder of a run beside its output: what is done stays done when the run is stopped."""
 
+import errno
 import json
 import os
 import secrets
@@ -20,6 +21,8 @@ CELLS = "cells"
 #: The field, in a run's folder, where it is not kept elsewhere.
 FIELD = "field"
 _RECIPE = "recipe.json"
+#: Errors of a disk that is full or may not be written, wherever in a run they come from.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _LOCK = ".lock"
 
 
@@ -86,6 +89,11 @@ class Work:
             self.remove()  # nothing is done, so nothing is to be gone on with
         else:
             self._release()
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            raise StorageError(
+                f"{str(self.folder)!r} cannot be written ({error.strerror}): free space and run "
+                "the same again, which goes on where it stopped."
+            ) from error
 
     def remove(self) -> None:
         """Remove the folder: the run is complete."""
@@ -179,6 +187,14 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | No
     names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     if not names:
         return None
-    return ", ".join(
-        f"{name}={found.get(name)!r} instead of {wanted.get(name)!r}" for name in names
-    )
+    return ", ".join(_change(name, found.get(name), wanted.get(name)) for name in names)
+
+
+def _change(name: str, found: Any, wanted: Any) -> str:
+    if isinstance(found, Mapping) or isinstance(wanted, Mapping):
+        return f"another {name}"
+    made = f"{name} left out" if found is None else f"{name}={found!r}"
+    if wanted is None:
+        return f"{made} instead of left out"
+    asked = " ".join(map(str, wanted)) if isinstance(wanted, list) else repr(wanted)
+    return f"{made} instead of {asked}"
