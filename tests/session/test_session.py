@@ -397,6 +397,15 @@ def test_notices_are_said_once(session: Session, engine: FakeEngine) -> None:
     assert said == ["This image looks unlike the training data."]
 
 
+def test_a_run_takes_back_what_the_run_before_said(session: Session, engine: FakeEngine) -> None:
+    engine.notices = ("The model is unsure.", "The diameter was estimated.")
+    session.segment().wait(WAIT)
+    before = [one for one in session.notices if one not in engine.notices]
+    engine.notices = ("The diameter was estimated.",)
+    session.segment().wait(WAIT)
+    assert session.notices == (*before, "The diameter was estimated.")
+
+
 def test_state_changes_only_where_results_are_delivered(session: Session) -> None:
     mail: queue.Queue = queue.Queue()
     session.deliver = mail.put

@@ -85,6 +85,7 @@ class Session(SessionStores):
             self._forget()
             self.notices, self.last_error = (), None
             self._passing.clear()
+            self._of_run = ()
             self.notices_changed.emit(())
             self._idle_text = f"{volume.name} is ready."
             self.parameters.spacing = volume.spacing
@@ -264,7 +265,6 @@ class Session(SessionStores):
         region, segmentation = run.region, run.segmentation
         offset = tuple(part.start for part in region) if region else (0,) * len(self.label_shape)
         labels = inside(segmentation.labels, region)
-        for sentence in segmentation.notices:
-            self._notice(sentence)
+        self._notices_of_run(segmentation.notices)
         self._set_proposal(Proposal(labels, offset, region, kind, segmentation, run.settings))
         self._idle_text = f"proposal: {cells(len(segmentation.table))}"

@@ -178,8 +178,7 @@ class SessionLabels(SessionRecovery):
 
     def _land(self, merged: Merged, prepared: LabelDocument | Replacement, run: Run) -> None:
         """Make merged labels the working ones: of a new document, or as a step of the present."""
-        for sentence in run.segmentation.notices:
-            self._notice(sentence)
+        self._notices_of_run(run.segmentation.notices)
         self._set_proposal(None)
         if isinstance(prepared, LabelDocument) or self.document is None:
             document = prepared if isinstance(prepared, LabelDocument) else None

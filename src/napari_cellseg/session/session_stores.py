@@ -108,8 +108,7 @@ class SessionStores(SessionFields):
 
         def land(result: StoreResult) -> None:
             self.know_label_store(result.path)
-            for sentence in result.notices:
-                self._notice(sentence)
+            self._notices_of_run(tuple(result.notices))
             self._idle_text = f"{cells(len(result.table))} in {result.path.name}"
 
         def ended(job: Job) -> None:

@@ -91,6 +91,7 @@ class SessionState:
         self._edits = 0
         self._count = 0
         self._passing: dict[str, Proposal | None] = {}
+        self._of_run: tuple[str, ...] = ()
         self._previous: list[tuple[LabelDocument, Any]] = []
         self._jobs: dict[str, Job] = {}
         self._progress: dict[str, tuple[float, str]] = {}
@@ -223,6 +224,16 @@ class SessionState:
         self.notices = (*self.notices, sentence)
         self.noticed.emit(sentence)
         self.notices_changed.emit(self.notices)
+
+    def _notices_of_run(self, sentences: tuple[str, ...]) -> None:
+        """Say what a run found, in place of what the run before it found."""
+        gone = set(self._of_run) - set(sentences)
+        self._of_run = sentences
+        if gone & set(self.notices):
+            self.notices = tuple(said for said in self.notices if said not in gone)
+            self.notices_changed.emit(self.notices)
+        for sentence in sentences:
+            self._notice(sentence)
 
     def _notice_for_now(self, sentence: str) -> None:
         """Say something of the present proposal, or else of the present labels, while it lasts."""

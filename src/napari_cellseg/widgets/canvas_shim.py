@@ -39,5 +39,7 @@ def keep_drawn(viewer: ViewerModel, layer: Layer) -> None:
     if kept is None:
         kept = []
         setattr(canvas, _KEPT, kept)
-    if not any(one is visual.node for one in kept):
-        kept.append(visual.node)
+    # images and labels have another node in 3D; this one holds both
+    for node in (visual.node, getattr(visual, "_layer_node", None)):
+        if node is not None and not any(one is node for one in kept):
+            kept.append(node)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 from tests.flows.blockwise.block_jobs import (
@@ -15,7 +16,7 @@ from tests.flows.blockwise.block_jobs import (
 
 from napari_cellseg.errors import Cancelled, InputError
 from napari_cellseg.flows._jit import thread_count
-from napari_cellseg.flows.blockwise.executor import Distributed, InProcess
+from napari_cellseg.flows.blockwise.executor import Distributed, InProcess, check_running
 
 
 def numbers(executor, function=square, jobs=None, check=None):
@@ -85,6 +86,26 @@ def test_cancelling_stops(workers):
 
     with pytest.raises(Cancelled):
         numbers(InProcess(workers), slow, check=check)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_cancelling_stops_within_a_job(workers):
+    begun = threading.Event()
+
+    def check():
+        if begun.is_set():
+            raise Cancelled("enough")
+
+    def long(job):
+        begun.set()
+        for _ in range(1000):
+            check_running()
+            time.sleep(0.01)
+        return {}
+
+    with pytest.raises(Cancelled):
+        list(InProcess(workers).run(long, ["a"], check))
+    check_running()  # outside of a job nothing is cancelled
 
 
 def test_processes_do_every_job_once(cluster):

@@ -39,6 +39,7 @@ _NEED = (
 )
 
 _share: ContextVar[int | None] = ContextVar("threads of a job", default=None)
+_check: ContextVar[Check | None] = ContextVar("check", default=None)
 _in_worker: ContextVar[bool] = ContextVar("in a process of its own", default=False)
 
 
@@ -115,7 +116,7 @@ class InProcess:
             for job in jobs:
                 if check is not None:
                     check()
-                yield job, _with_share(share, function, job)
+                yield job, _with_share(share, function, job, check)
             return
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="cellseg-block")
         ahead: dict[Future[Result], Any] = {}
@@ -123,7 +124,7 @@ class InProcess:
         try:
             while True:
                 while len(ahead) < self._workers + 1 and (job := next(waiting, None)) is not None:
-                    ahead[pool.submit(_with_share, share, function, job)] = job
+                    ahead[pool.submit(_with_share, share, function, job, check)] = job
                 if not ahead:
                     return
                 if check is not None:
@@ -268,12 +269,23 @@ def _checked(workers: int) -> int:
     return workers
 
 
-def _with_share(share: int, function: Function, job: Any) -> Result:
-    token = _share.set(share)
+def check_running() -> None:
+    """Raise `Cancelled` if the user has cancelled what the job that calls this is a part of.
+
+    For jobs that take long, between their steps. In processes of a cluster nothing is known of it.
+    """
+    check = _check.get()
+    if check is not None:
+        check()
+
+
+def _with_share(share: int, function: Function, job: Any, check: Check | None = None) -> Result:
+    token, told = _share.set(share), _check.set(check)
     try:
         return function(job)
     finally:
         _share.reset(token)
+        _check.reset(told)
 
 
 def _guarded(function: Function, job: Any, version: str) -> Result | CellsegError:

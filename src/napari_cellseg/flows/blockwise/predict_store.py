@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_cellseg.errors import ModelError
 from napari_cellseg.flows.blockwise.executor import (
     Executor,
+    check_running,
     job_threads,
     owns_process,
     worker_index,
@@ -238,6 +239,7 @@ def _predicted(
         return predict_region(
             network, stack, shown.image.spacing, limits_of(what.limits), what.diameter,
             fusion=what.fusion, to_grey=shown.to_grey, core=(z, y, x),
+            progress=Progress(lambda *_: check_running()),
         )  # fmt: skip
 
     try:
