@@ -226,3 +226,38 @@ def test_cancelling_leaves_the_offer(window, image, documents, qtbot, monkeypatc
     click(qtbot, dock.banner.recover)
     qtbot.waitUntil(lambda: dock.session.document is not None)
     assert not dock.banner.isVisible()
+
+
+@pytest.mark.parametrize("open_first", [False, True])
+def test_a_region_is_taken_up_once_and_can_be_edited(window, image, documents, qtbot, open_first):
+    from napari_cellseg.session import Session
+    from napari_cellseg.volume import write_labels
+
+    store = image.with_name("cells.ome.zarr")
+    write_labels(store, start(SHAPE), spacing=(2.0, 0.5, 0.5))
+    session = Session()
+    session.documents = documents
+    session.open(image).wait(20)
+    session.open_region(store, (slice(0, 4), slice(0, 20), slice(0, 30))).wait(20)
+    cell = int(session.labels.max())
+    session.change("delete", cell)
+    document = session.document
+    document.saved.wait(20)
+    session.close()
+    document.close()
+
+    _, dock = window()
+    if open_first:
+        dock.session.open(image)
+        qtbot.waitUntil(lambda: dock.session.volume is not None, timeout=20_000)
+    banner = dock.findChild(recovery_banner.RecoveryBanner)
+    qtbot.waitUntil(lambda: not banner.isHidden(), timeout=20_000)
+    click(qtbot, banner.recover)
+    qtbot.waitUntil(lambda: dock.session.document is not None, timeout=20_000)
+    qtbot.wait(200)
+    qtbot.waitUntil(lambda: not dock.session.busy, timeout=20_000)
+    assert not dock.session.document.read_only
+    assert dock.session.labels.shape == (4, 20, 30)
+    assert not (dock.session.labels == cell).any()
+    dock.session.undo()
+    assert (dock.session.labels == cell).any()

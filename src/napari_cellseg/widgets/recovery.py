@@ -63,6 +63,7 @@ class Recovery:
         self._users = 0
         self._listed = self._put_off = self._landing = False
         self._waiting: Path | None = None
+        self._taken: Path | None = None
         self._all: tuple[Shelved, ...] = ()
         self.hint = ""
 
@@ -133,7 +134,7 @@ class Recovery:
     # -- steps -----------------------------------------------------------------------------------
 
     def _open(self, path: Path, folder: Path) -> None:
-        self._waiting = folder
+        self._waiting, self._taken = folder, None
         try:
             self._session.open(path)
         except CellsegError as error:
@@ -145,12 +146,13 @@ class Recovery:
         if not self._listed:
             self.look()  # another image ends what was under way for the former one
         folder = self._waiting
-        if folder is not None and volume is not None:
+        # a region brings its own image along, when it is taken up already
+        if folder is not None and volume is not None and folder != self._taken:
             self._landing = True  # the docks first make layers of it, in their own time
             QTimer.singleShot(0, lambda: self._take_up(folder))
 
     def _take_up(self, folder: Path) -> None:
-        self._waiting, self._landing = folder, False
+        self._waiting, self._taken, self._landing = folder, folder, False
         try:
             self._session.recover(folder)
         except CellsegError as error:
@@ -174,7 +176,7 @@ class Recovery:
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
-            self._waiting = None
+            self._waiting = self._taken = None
             self.changed.emit()
 
     def _background(self, name: str, arguments: dict[str, Any]) -> None:

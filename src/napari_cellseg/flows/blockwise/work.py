@@ -147,7 +147,8 @@ class Work:
             if found is not None and not self._overwrite:
                 raise InputError(
                     f"The unfinished run in {self.folder.name!r} was made with {other}: ask for "
-                    "the same to go on, or pass overwrite=True to start anew."
+                    "the same to go on, choose another output, or pass overwrite=True to start "
+                    "anew."
                 )
             self._empty()
         else:
