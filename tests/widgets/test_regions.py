@@ -220,10 +220,3 @@ def test_a_field_is_saved_and_opened_from_the_menu(
     dock.result.save_field_action.trigger()
     settle(dock)
     assert (tmp_path / "b.field.zarr").is_dir()
-
-
-def test_the_memory_that_is_asked_for_is_that_of_the_engine():
-    from napari_cellseg.flows import mediar3d
-    from napari_cellseg.session.session_stores import BYTES_PER_VOXEL
-
-    assert BYTES_PER_VOXEL == mediar3d._BYTES_PER_VOXEL

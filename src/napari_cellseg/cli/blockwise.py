@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from napari_cellseg.flows.blockwise import StoreResult
 
 INTERRUPTED = 130
-#: Bytes per voxel that a segmentation in memory needs, measured.
-_BYTES_PER_VOXEL = 50
 
 
 @dataclass(frozen=True)
@@ -92,22 +91,8 @@ def segment_blockwise(
     """
     from napari_cellseg.flows.blockwise import segment_store
 
-    def run(report: Callable[[float, str], None], put: Callable[[Any], None]) -> StoreResult:
-        return segment_store(
-            source,
-            output,
-            **options,
-            workers=blocks.workers,
-            scheduler=blocks.scheduler,
-            block=blocks.block,
-            field=blocks.field,
-            overwrite=overwrite,
-            progress=report,
-            before=put,
-        )
-
-    _check(blocks)
-    return _run(run, title(source), output, overwrite=overwrite, quiet=quiet)
+    segment = partial(segment_store, source, output, **options, field=blocks.field)
+    return _run(segment, source, output, blocks, overwrite=overwrite, quiet=quiet)
 
 
 def relabel(
@@ -128,21 +113,8 @@ def relabel(
     """
     from napari_cellseg.flows.blockwise import relabel_store
 
-    def run(report: Callable[[float, str], None], put: Callable[[Any], None]) -> StoreResult:
-        return relabel_store(
-            field,
-            output,
-            **options,
-            workers=blocks.workers,
-            scheduler=blocks.scheduler,
-            block=blocks.block,
-            overwrite=overwrite,
-            progress=report,
-            before=put,
-        )
-
-    _check(blocks)
-    return _run(run, title(field), output, overwrite=overwrite, quiet=quiet)
+    again = partial(relabel_store, field, output, **options)
+    return _run(again, field, output, blocks, overwrite=overwrite, quiet=quiet)
 
 
 def _check(blocks: Blocks) -> None:
@@ -155,13 +127,16 @@ def _check(blocks: Blocks) -> None:
 
 
 def _run(
-    run: Callable[[Callable[[float, str], None], Callable[[Any], None]], StoreResult],
-    name: str,
+    run: Callable[..., StoreResult],
+    source: Path,
     output: Path,
+    blocks: Blocks,
     *,
     overwrite: bool,
     quiet: bool,
 ) -> int:
+    _check(blocks)
+    name = title(source)
     if output.exists() and not overwrite and (output / "labels" / "cells").exists():
         raise InputError(
             f"{output} is there already: add --overwrite to replace it, or choose another name."
@@ -174,7 +149,14 @@ def _run(
 
     try:
         with report_bar(name, quiet) as report, _quiet_interrupt():
-            result = run(report, put)
+            result = run(
+                workers=blocks.workers,
+                scheduler=blocks.scheduler,
+                block=blocks.block,
+                overwrite=overwrite,
+                progress=report,
+                before=put,
+            )
     except KeyboardInterrupt:
         work = output.with_name(f"{output.name}.partial")
         print(
@@ -189,7 +171,7 @@ def _run(
     if not quiet:
         for sentence in result.notices:
             print(f"{name}: {in_options(sentence)}", file=sys.stderr)
-        if result.field is not None:
+        if blocks.field is not None:  # of `relabel`, it is what it began with
             print(f"{name}: the flow field is kept in {result.field}", file=sys.stderr)
     count = len(result.table)
     print(f"{name}: {count:,} cell{'' if count == 1 else 's'} → {output}", flush=True)
@@ -199,6 +181,7 @@ def _run(
 def _too_large(source: Path, options: dict[str, Any]) -> bool:
     """Whether an image cannot be segmented in memory; one that cannot be opened is told later."""
     from napari_cellseg.volume import available_memory, read_volume
+    from napari_cellseg.volume.memory import SEGMENTING
 
     with suppress(CellsegError):
         volume = read_volume(source, spacing=options["spacing"], axes=options["axes"])
@@ -206,7 +189,7 @@ def _too_large(source: Path, options: dict[str, Any]) -> bool:
         for n in volume.label_shape:
             voxels *= n
         available = available_memory()
-        return available is not None and voxels * _BYTES_PER_VOXEL > available
+        return available is not None and voxels * SEGMENTING > available
     return False
 
 

@@ -21,13 +21,10 @@ from napari_cellseg.flows.run import Clock, Run
 from napari_cellseg.flows.segmentation import Segmentation
 from napari_cellseg.networks import FlowNetwork, load_network
 from napari_cellseg.volume import Volume, as_volume, read_volume
-from napari_cellseg.volume.memory import check_memory
+from napari_cellseg.volume.memory import SEGMENTING, check_memory
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-#: Bytes per voxel, measured: the field (fp16 flow and logit), trajectories, labels, scratch.
-_BYTES_PER_VOXEL = 50
 
 
 def segment(
@@ -131,7 +128,7 @@ def segment(
     channels = check_channels(channel, image)
     recipe["channel"] = channels[0] if len(channels) == 1 else list(channels)
     voxels = int(np.prod([part.stop - part.start for part in where]))
-    check_memory(voxels * _BYTES_PER_VOXEL, f"Segmenting {voxels:,} voxels of {image.name!r}")
+    check_memory(voxels * SEGMENTING, f"Segmenting {voxels:,} voxels of {image.name!r}")
     steps = Progress(progress, cancel)
     clock = Clock()
     with clock("load model"):

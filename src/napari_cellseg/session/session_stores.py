@@ -11,7 +11,7 @@ from napari_cellseg.session.crops import crop_of
 from napari_cellseg.session.records import Availability
 from napari_cellseg.session.session_fields import SessionFields
 from napari_cellseg.session.session_labels import cells
-from napari_cellseg.volume.memory import available_memory
+from napari_cellseg.volume.memory import SEGMENTING, available_memory
 from napari_cellseg.worker import JobContext, JobState, operation
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from napari_cellseg.volume import Volume
     from napari_cellseg.worker import Job
 
-BYTES_PER_VOXEL = 50
-"""What `napari_cellseg.segment` takes in memory."""
 _SMALL = 2**20
 """Bytes that any machine has."""
 _FRESH = 2.0
@@ -73,7 +71,7 @@ class SessionStores(SessionFields):
     @property
     def too_large(self) -> bool:
         """Whether the image does not fit into memory to be segmented as a whole."""
-        need = math.prod(self.label_shape) * BYTES_PER_VOXEL if self.volume is not None else 0
+        need = math.prod(self.label_shape) * SEGMENTING if self.volume is not None else 0
         if need < _SMALL:
             return False
         now = time.monotonic()

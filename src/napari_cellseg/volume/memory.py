@@ -7,6 +7,10 @@ from pathlib import Path
 
 from napari_cellseg.errors import InputError
 
+#: Bytes per voxel that segmenting in memory takes, measured: the field (flow and logit in 16 bits),
+#: trajectories, labels, scratch.
+SEGMENTING = 50
+
 _CGROUPS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
